@@ -1,0 +1,36 @@
+# `make help` lists the targets.
+
+CORES ?= 4
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: all test setup lint lock report clean help
+
+all: setup ## run the whole experiment: figures/ and results/ (the default)
+	snakemake --cores $(CORES) all
+
+test: setup ## run every test
+	pytest
+
+setup: ## install what the machine lacks: Debian packages, kernel headers, .venv (as root)
+	@envs/setup.sh
+
+lint: setup ## check style and types of everything
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow/rules
+	python workflow/lint.py
+	find bpf workflow tests -name '*.[ch]' | xargs clang-format --dry-run -Werror
+
+lock: ## write envs/requirements.lock anew from envs/requirements.in (needs uv)
+	uv pip compile --quiet --generate-hashes --python /usr/bin/python3 --no-emit-index-url --no-emit-find-links \
+		--no-header envs/requirements.in --output-file envs/requirements.lock
+
+report: setup ## make results/report.html of a finished run
+	snakemake --report results/report.html
+
+clean: ## remove what runs have made
+	rm -rf results figures
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14

@@ -1,0 +1,33 @@
+# The experiment in the order in which data flows; every stage is a file in workflow/rules.
+
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/provision.smk"
+include: "workflow/rules/testbed.smk"
+include: "workflow/rules/traffic.smk"
+include: "workflow/rules/capture.smk"
+include: "workflow/rules/windows.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/convert.smk"
+include: "workflow/rules/classify.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/sweep.smk"
+include: "workflow/rules/metrics.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+        rules.paper_vs_here.output,
+        rules.provenance.output,

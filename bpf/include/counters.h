@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What can become of a packet on N3, and of an event on its way to user space.
+ * Every early exit has a name here and is counted; user space reads the names from this file.
+ */
+#pragma once
+
+enum counter {
+	COUNTER_FLOW, /* parsed down to an inner TCP or UDP header */
+	COUNTER_TRUNCATED, /* ends before a header that it announces */
+	COUNTER_NOT_IP, /* outer: ARP, LLDP, ... */
+	COUNTER_NOT_UDP, /* outer: ICMP, SCTP (N2), ... */
+	COUNTER_NOT_GTPU, /* outer UDP, but not to port 2152 */
+	COUNTER_OUTER_FRAGMENT, /* not a first fragment: carries no GTP-U header */
+	COUNTER_OUTER_EXTENSIONS, /* IPv6 extension headers: more than IPV6_EXTENSIONS_MAX */
+	COUNTER_GTPU_VERSION, /* not version 1, or GTP' */
+	COUNTER_GTPU_NOT_GPDU, /* echo, error indication, end marker, ... */
+	COUNTER_GTPU_EXTENSIONS, /* more than GTPU_EXTENSIONS_MAX, or one of length zero */
+	COUNTER_INNER_NOT_IP, /* PDU session of type Ethernet or unstructured */
+	COUNTER_INNER_FRAGMENT, /* not a first fragment: carries no ports */
+	COUNTER_INNER_EXTENSIONS, /* IPv6 extension headers: more than IPV6_EXTENSIONS_MAX */
+	COUNTER_INNER_NO_PORTS, /* inner ICMP, ESP, ... : no 5-tuple */
+	COUNTER_FLOW_TABLE_FULL, /* a new flow that found no room: not followed */
+	COUNTER_EVENT_SENT, /* event handed to the perf buffer */
+	COUNTER_EVENT_LOST, /* event that the perf buffer had no room for */
+	COUNTER_INFERENCE_BROKEN, /* a tail call fell through: no decision */
+	COUNTER_MAX
+};

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What goes to user space. upfml/events.py holds the same layouts as numpy types and passes their sizes in, so that a
+ * difference stops the compiler. Times are CLOCK_MONOTONIC, ns.
+ */
+#pragma once
+
+#include "flow.h"
+#include "window.h"
+
+/* From collect.bpf.c: a packet seen on N3. */
+struct packet_event {
+	struct flow_key key;
+	u64 t_ns;
+	s64 iat_ns; /* -1: the flow's first packet */
+	u32 teid;
+	u32 length; /* inner IP packet, bytes */
+	u32 tcp_sequence;
+	u32 tcp_acknowledgement;
+	u16 tcp_window;
+	s16 qfi; /* -1: no PDU Session Container */
+	u8 tcp_flags;
+	u8 tcp_data_offset; /* bytes */
+	u8 zero[2];
+};
+
+/* From classify.bpf.c: a classification. */
+struct decision_event {
+	struct flow_key key;
+	u64 window;
+	struct features features;
+	u64 t_packet_ns; /* the packet that triggered it arrived */
+	u64 t_features_ns; /* its features were ready */
+	u64 t_label_ns; /* its class was known */
+	u32 packets; /* in the window */
+	s32 predicted;
+};
+
+_Static_assert(sizeof(struct packet_event) == PACKET_EVENT_BYTES, "upfml/events.py differs");
+_Static_assert(sizeof(struct decision_event) == DECISION_EVENT_BYTES, "upfml/events.py differs");

@@ -1,0 +1,62 @@
+"""The provision check on the machine that runs the tests, and on worsened views of it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from upfml import headers, provision
+
+TRIAL = [sys.executable, "-m", "upfml.trial"]
+
+
+def verdicts(report: provision.Report) -> dict[str, str]:
+    return {finding.check: finding.verdict for finding in report.findings}
+
+
+def trial_through(*wrapper: str) -> provision.Report:
+    """The check of this machine, its trial started by `wrapper`."""
+
+    def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return provision.run_here([*wrapper, *argv] if list(argv) == TRIAL else argv)
+
+    return provision.check({"here": run})
+
+
+def test_this_machine_is_fit() -> None:
+    devices = set(os.listdir("/sys/class/net"))
+    report = provision.check(provision.hosts("namespaces"))
+    report.raise_if_failed()
+    found = {finding.check: finding.found for finding in report.findings}
+    assert found["BCC"].endswith("compiled and loaded")
+    assert found["native XDP on veth"] == "attached to veth"
+    assert set(os.listdir("/sys/class/net")) == devices
+
+
+def test_tool_that_is_not_on_the_path_fails() -> None:
+    def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return provision.run_here(["env", "PATH=/nowhere", *argv] if argv[0] == "mpstat" else argv)
+
+    report = provision.check({"here": run})
+    assert [name for name, verdict in verdicts(report).items() if verdict == "failed"] == ["mpstat"]
+
+
+def test_without_privileges_the_kernel_lets_nothing_in() -> None:
+    report = trial_through("unshare", "--user")
+    failed = {name for name, verdict in verdicts(report).items() if verdict == "failed"}
+    assert failed == {name for name, _, _ in provision.TRIALS.values()} - {"kernel headers for BCC"}
+    found = {finding.check: finding.found for finding in report.findings}
+    assert "Operation not permitted" in found["veth in a network namespace"]
+    assert found["native XDP on veth"] == "not tried without bcc and veth"
+
+
+def test_without_headers_bcc_is_not_tried() -> None:
+    hidden = [path for path in (headers.MERGED.parent, Path("/lib/modules")) if path.is_dir()]
+    hide = " && ".join(f"mount -t tmpfs none {path}" for path in hidden)
+    report = trial_through("unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh")
+    by_check = {finding.check: finding for finding in report.findings}
+    assert by_check["kernel headers for BCC"].verdict == "failed"
+    assert "make setup" in by_check["kernel headers for BCC"].remedy
+    assert by_check["BCC"].found == "not tried without headers"
+    assert by_check["veth in a network namespace"].verdict == "ok"

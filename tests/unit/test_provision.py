@@ -1,0 +1,167 @@
+"""Each check of the provision stage fails for the thing that is wrong, and only that one.
+
+The host is a table of answers: those of a machine that is fit, one of them changed. What a real machine answers is
+tested in tests/bpf/test_provision.py.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from subprocess import CompletedProcess
+
+import pytest
+from upfml import provision
+from upfml.errors import UserError
+
+PYTHON = "/opt/upfml/bin/python"
+BUSY_STAT = "cpu  1000 0 500 0 0 0 0 0 0 0\n"
+FIT = {
+    "id -u": "0",
+    "sh -c": "Debian GNU/Linux 12 (bookworm)",
+    "uname -srm": "Linux 6.1.0-56-amd64 x86_64",
+    "uname -r": "6.1.0-56-amd64",
+    "cat /proc/cpuinfo": "processor\t: 0\nmodel name\t: Fast CPU\nprocessor\t: 1\nmodel name\t: Fast CPU\n",
+    "cat /sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc",
+    "zcat /proc/config.gz": "".join(f"CONFIG_{option}=y\n" for option in provision.KERNEL_OPTIONS),
+    "test -r /sys/kernel/btf/vmlinux": "",
+    f"{PYTHON} -m upfml.trial": json.dumps({step: {"passed": True, "found": "yes"} for step in provision.TRIALS}),
+    "ffmpeg -hide_banner -encoders": " V....D libx264   H.264\n",
+    **{f"{tool} {option}": f"{tool} version 12.6.1" for tool, option in provision.TOOLS.items()},
+    **{f"gst-inspect-1.0 --exists {element}": "" for element in provision.GSTREAMER_ELEMENTS},
+}
+
+
+class Host:
+    """A Runner that answers from FIT, but for `changed`: other output, or a status other than 0."""
+
+    def __init__(self, changed: dict[str, str | int] | None = None) -> None:
+        self.answers: dict[str, str | int] = FIT | (changed or {})
+        self.idle_jiffies = 0
+
+    def __call__(self, argv: Sequence[str]) -> CompletedProcess[str]:
+        command = " ".join(argv)
+        if command == "cat /proc/stat" and command not in self.answers:
+            self.idle_jiffies += 100
+            return CompletedProcess(argv, 0, f"cpu  0 0 0 {self.idle_jiffies} 0 0 0 0 0 0\n", "")
+        answer = self.answers.get(command, self.answers.get(" ".join(argv[:2]), 127))
+        if isinstance(answer, int):
+            return CompletedProcess(argv, answer, "", f"{argv[0]}: not found")
+        return CompletedProcess(argv, 0, answer, "")
+
+
+def trials(step: str, found: str) -> str:
+    return json.dumps(json.loads(FIT[f"{PYTHON} -m upfml.trial"]) | {step: {"passed": False, "found": found}})
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provision, "IDLE_OVER_S", 0.0)
+
+
+def check(changed: dict[str, str | int] | None = None) -> provision.Report:
+    return provision.check({"upf": Host(changed)}, PYTHON)
+
+
+def test_fit_host_passes() -> None:
+    report = check()
+    assert {finding.verdict for finding in report.findings} == {"ok"}
+    report.raise_if_failed()
+    found = {finding.check: finding.found for finding in report.findings}
+    assert found["CPUs"] == "2 x Fast CPU"
+    assert found["idle CPU"] == "100.0%"
+    assert found["gst-launch-1.0"] == "12.6.1"
+
+
+def without(option: str) -> dict[str, str | int]:
+    return {"zcat /proc/config.gz": FIT["zcat /proc/config.gz"].replace(f"CONFIG_{option}=y", f"# CONFIG_{option} off")}
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "found"),
+    [
+        ({"id -u": "1000"}, "root", "user 1000"),
+        ({"uname -srm": 255}, "kernel", "unknown"),
+        *[(without(option), f"CONFIG_{option}", "not set") for option in provision.KERNEL_OPTIONS],
+        *[
+            ({f"{PYTHON} -m upfml.trial": trials(step, "Operation not permitted")}, name, "not permitted")
+            for step, (name, _, _) in provision.TRIALS.items()
+        ],
+        *[({f"{tool} {option}": 127}, tool, f"{tool}: not found") for tool, option in provision.TOOLS.items()],
+        ({"mpstat -V": "no version"}, "mpstat", "status 0"),
+        ({"ffmpeg -hide_banner -encoders": " V....D mpeg4\n"}, "ffmpeg's encoder libx264", "not there"),
+        *[
+            ({f"gst-inspect-1.0 --exists {element}": 1}, f"GStreamer's {element}", "not there")
+            for element in provision.GSTREAMER_ELEMENTS
+        ],
+    ],
+)
+def test_what_is_wrong_fails(changed: dict[str, str | int], name: str, found: str) -> None:
+    report = check(changed)
+    (failed,) = [finding for finding in report.findings if finding.verdict != "ok"]
+    assert (failed.host, failed.check, failed.verdict) == ("upf", name, "failed")
+    assert found in failed.found
+    assert failed.remedy
+    with pytest.raises(UserError, match=re.escape(f"{name}: ")) as error:
+        report.raise_if_failed()
+    assert failed.remedy in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"cat /proc/stat": BUSY_STAT}, "idle CPU"),
+        ({"cat /proc/stat": 1}, "idle CPU"),
+        ({"cat /proc/cpuinfo": "processor\t: 0\n"}, "CPUs"),
+        ({"cat /sys/devices/system/clocksource/clocksource0/current_clocksource": "hpet"}, "clock source"),
+        ({"zcat /proc/config.gz": 1}, "kernel configuration"),
+        ({"test -r /sys/kernel/btf/vmlinux": 1}, "BTF"),
+    ],
+)
+def test_what_only_disturbs_warns(changed: dict[str, str | int], name: str) -> None:
+    report = check(changed)
+    (warned,) = [finding for finding in report.findings if finding.verdict != "ok"]
+    assert (warned.check, warned.verdict) == (name, "warning")
+    assert warned.remedy
+    report.raise_if_failed()
+
+
+def test_configuration_is_read_from_boot_too() -> None:
+    report = check({"zcat /proc/config.gz": 1, "cat /boot/config-6.1.0-56-amd64": "CONFIG_BPF=y\n"})
+    verdicts = {finding.check: finding.verdict for finding in report.findings}
+    assert verdicts["CONFIG_BPF"] == "ok"
+    assert verdicts["CONFIG_VETH"] == "failed"
+
+
+def test_trial_that_dies_fails_all_that_it_tries() -> None:
+    report = check({f"{PYTHON} -m upfml.trial": 139})
+    failed = {finding.check for finding in report.findings if finding.verdict == "failed"}
+    assert failed == {name for name, _, _ in provision.TRIALS.values()}
+
+
+def test_host_that_does_not_answer_fails() -> None:
+    report = provision.check({"upf": Host(), "dn": lambda argv: CompletedProcess(argv, 255, "", "no route to host")})
+    with pytest.raises(UserError, match="^dn cannot run the experiment") as error:
+        report.raise_if_failed()
+    assert "upf" not in str(error.value)
+
+
+def test_idle_is_idle_and_waiting_for_disk() -> None:
+    before = "cpu  100 0 100 1000 0 0 0 0 0 0\ncpu0 1 1 1 1\n"
+    after = "cpu  110 0 110 1060 10 0 5 5 0 0\ncpu0 2 2 2 2\n"
+    assert provision.idle_pct(before, after) == pytest.approx(70.0)
+    assert provision.idle_pct(before, before) == 0.0
+
+
+def test_report_is_written_for_programs_and_people(tmp_path) -> None:
+    report = check({"mpstat -V": 127})
+    report.write(tmp_path / "provision.json", tmp_path / "provision.txt")
+    rows = json.loads((tmp_path / "provision.json").read_text())
+    assert set(rows[0]) == {"host", "check", "found", "wanted", "verdict", "remedy"}
+    text = (tmp_path / "provision.txt").read_text()
+    assert "failed   mpstat" in text
+    assert "Remedy: run `make setup`" in text
+
+
+def test_run_here_tells_a_missing_command_from_a_failing_one() -> None:
+    assert provision.run_here(["upfml-no-such-command"]).returncode == 127
+    assert provision.run_here(["false"]).returncode == 1

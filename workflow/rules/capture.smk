@@ -1,0 +1,25 @@
+# The training trace: traffic through N3, every packet's fields from the collector in XDP.
+
+
+rule capture:
+    input:
+        testbed="results/testbed.json",
+        ladder="results/traffic/ladder",
+        control="results/traffic/control",
+    output:
+        packets="results/capture/packets.parquet",
+        flows="results/capture/flows.parquet",
+        rungs="results/capture/rungs.parquet",
+        loss="results/capture/loss.json",
+        run="results/capture/run.json",
+        provenance="results/capture/provenance.json",
+        sampling=directory("results/capture/sampling"),
+    params:
+        config=section("seed", "testbed", "traffic", "features", "classify", "capture"),
+    log:
+        "results/logs/capture.log",
+    message:
+        "Capturing the training trace for {params.config[capture][duration_s]} s"
+    threads: workflow.cores
+    script:
+        "../scripts/capture.py"

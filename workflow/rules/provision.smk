@@ -1,0 +1,17 @@
+# Is every machine of the test bed fit for the experiment? All that touches it waits for the answer.
+
+
+rule provision:
+    output:
+        json="results/provision.json",
+        text="results/provision.txt",
+    params:
+        config=section("testbed"),
+    log:
+        "results/logs/provision.log",
+    message:
+        "Checking the hosts of the test bed: kernel, BCC, tools, idle CPU"
+    # All cores: another rule would disturb the look at the idle CPU.
+    threads: workflow.cores
+    script:
+        "../scripts/provision.py"

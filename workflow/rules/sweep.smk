@@ -1,0 +1,35 @@
+# Depth and number of trees: every point through scikit-learn, the shared library and the kernel, or refused by it.
+
+
+rule sweep_point:
+    input:
+        testbed="results/testbed.json",
+        packets="results/capture/packets.parquet",
+        windows="results/windows/windows.parquet",
+        forest="results/train/{point}/forest.joblib",
+        model="results/convert/{point}/parts.json",
+    output:
+        "results/sweep/{point}.json",
+    params:
+        config=section("features"),
+        point=lambda wildcards: upfml_config.points(config)[wildcards.point],
+    log:
+        "results/logs/sweep-{point}.log",
+    message:
+        "Replaying the training trace through {wildcards.point} in the kernel"
+    threads: workflow.cores
+    script:
+        "../scripts/sweep_point.py"
+
+
+rule sweep_table:
+    input:
+        expand("results/sweep/{point}.json", point=POINTS),
+    output:
+        "results/sweep/sweep.parquet",
+    log:
+        "results/logs/sweep.log",
+    message:
+        "Gathering the sweep"
+    script:
+        "../scripts/sweep_table.py"

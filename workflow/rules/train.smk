@@ -1,0 +1,19 @@
+# A forest for every point of the sweep, scored on both splits.
+
+
+rule train:
+    input:
+        "results/windows/windows.parquet",
+    output:
+        forest="results/train/{point}/forest.joblib",
+        scores="results/train/{point}/scores.json",
+    params:
+        seed=config["seed"],
+        point=lambda wildcards: upfml_config.points(config)[wildcards.point],
+        min_samples_leaf=config["model"]["min_samples_leaf"],
+    log:
+        "results/logs/train-{point}.log",
+    message:
+        "Training {wildcards.point}"
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,21 @@
+"""The training trace. In: config, video and sender. Out: packets, flows (true classes), rungs, loss, facts of the run."""
+
+from pathlib import Path
+
+from snakemake.script import snakemake
+
+from upfml import experiment
+from upfml.glue import rule
+
+with rule(snakemake):
+    config = snakemake.params.config
+    experiment.run(
+        config,
+        "capture",
+        seed=experiment.trial_seed(config, 0),
+        **config["capture"],
+        ladder=Path(snakemake.input.ladder),
+        control=Path(snakemake.input.control),
+        model=None,
+        out=Path(snakemake.output.packets).parent,
+    )

@@ -1,0 +1,14 @@
+"""Check every host of the test bed. In: config. Out: the findings as JSON and as a table, which is printed too."""
+
+import logging
+
+from snakemake.script import snakemake
+
+from upfml import provision
+from upfml.glue import rule
+
+with rule(snakemake):
+    report = provision.check(provision.hosts(snakemake.params.config["testbed"]["kind"]))
+    logging.info("%s", report.text())
+    report.raise_if_failed()
+    report.write(snakemake.output.json, snakemake.output.text)

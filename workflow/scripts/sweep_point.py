@@ -1,0 +1,20 @@
+"""One point of the sweep. In: forest, converted model, packets and windows. Out: a row of the sweep table, as JSON."""
+
+from pathlib import Path
+
+import joblib
+from snakemake.script import snakemake
+
+from upfml import sweep, tables
+from upfml.features import Definition
+from upfml.glue import rule
+
+with rule(snakemake):
+    row = sweep.measure(
+        joblib.load(snakemake.input.forest),
+        Path(snakemake.input.model).parent,
+        tables.read(snakemake.input.packets, tables.PACKETS),
+        tables.read(snakemake.input.windows, tables.WINDOWS),
+        Definition.of(snakemake.params.config["features"]),
+    )
+    tables.write_json({**snakemake.params.point, **row}, snakemake.output[0])

@@ -1,0 +1,11 @@
+"""Gather the sweep. In: one JSON a point. Out: the sweep table."""
+
+import pandas as pd
+from snakemake.script import snakemake
+
+from upfml import tables
+from upfml.glue import rule
+
+with rule(snakemake):
+    rows = pd.DataFrame([tables.read_json(path) for path in snakemake.input])
+    tables.write(tables.typed(rows, tables.SWEEP), snakemake.output[0], tables.SWEEP)

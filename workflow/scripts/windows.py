@@ -1,0 +1,16 @@
+"""Windows and splits. In: packets and flows. Out: the windows table and a summary of class balance."""
+
+from snakemake.script import snakemake
+
+from upfml import tables, windows
+from upfml.features import Definition
+from upfml.glue import rule
+
+with rule(snakemake):
+    config = snakemake.params.config
+    packets = tables.read(snakemake.input.packets, tables.PACKETS)
+    flows = tables.read(snakemake.input.flows, tables.FLOWS)
+    known, unknown = windows.labelled(windows.closed(packets, Definition.of(config["features"])), flows)
+    known = windows.split(known, snakemake.params.test_share, snakemake.params.urllc_per_embb, config["seed"])
+    tables.write(known, snakemake.output.windows, tables.WINDOWS)
+    tables.write_json(windows.summary(known, unknown), snakemake.output.summary)

@@ -1,0 +1,129 @@
+"""What the kernel sends to user space, as numpy types; the C side is bpf/include/events.h.
+
+The sizes of both are compared by the C compiler at every load (bpf.Module passes them in).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from upfml import tables
+from upfml.flowkey import flow_id
+
+FLOW_KEY = np.dtype(
+    [
+        ("saddr", "V16"),  # network order, IPv4 addresses IPv4-mapped
+        ("daddr", "V16"),
+        ("sport", "<u2"),
+        ("dport", "<u2"),
+        ("protocol", "u1"),
+        ("zero", "V3"),
+    ]
+)
+
+PACKET_EVENT = np.dtype(
+    [
+        ("key", FLOW_KEY),
+        ("t_ns", "<u8"),
+        ("iat_ns", "<i8"),
+        ("teid", "<u4"),
+        ("length_bytes", "<u4"),
+        ("tcp_seq", "<u4"),
+        ("tcp_ack", "<u4"),
+        ("tcp_window", "<u2"),
+        ("qfi", "<i2"),
+        ("tcp_flags", "u1"),
+        ("tcp_data_offset_bytes", "u1"),
+        ("zero", "V2"),
+    ],
+    align=True,
+)
+
+DECISION_EVENT = np.dtype(
+    [
+        ("key", FLOW_KEY),
+        ("window", "<u8"),
+        *((name, "<i8") for name in tables.FEATURES),
+        ("t_packet_ns", "<u8"),
+        ("t_features_ns", "<u8"),
+        ("t_label_ns", "<u8"),
+        ("packets", "<u4"),
+        ("predicted", "<i4"),
+    ],
+    align=True,
+)
+
+
+def _address(raw: bytes) -> str:
+    address = ipaddress.IPv6Address(raw)
+    return str(address.ipv4_mapped or address)
+
+
+@lru_cache(maxsize=1 << 16)
+def five_tuple(key: bytes) -> tuple[str, int, str, int, int]:
+    """(src, src_port, dst, dst_port, protocol) of a flow key's 40 bytes."""
+    fields = np.frombuffer(key, FLOW_KEY, count=1)[0]
+    return (
+        _address(fields["saddr"].tobytes()),
+        int(fields["sport"]),
+        _address(fields["daddr"].tobytes()),
+        int(fields["dport"]),
+        int(fields["protocol"]),
+    )
+
+
+def flow_key(src: str, src_port: int, dst: str, dst_port: int, protocol: int) -> bytes:
+    """The 40 bytes of a flow key: the inverse of five_tuple."""
+    key = np.zeros(1, FLOW_KEY)
+    for field, text in (("saddr", src), ("daddr", dst)):
+        address = ipaddress.ip_address(text)
+        raw = address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+        key[field] = np.void(raw)
+    key["sport"], key["dport"], key["protocol"] = src_port, dst_port, protocol
+    return key.tobytes()
+
+
+def flow_name(key: bytes) -> str:
+    """flowkey.flow_id of a flow key's 40 bytes."""
+    return flow_id(*five_tuple(key))
+
+
+def _by_flow(events: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
+    """For each event the index of its flow, and the flows' keys."""
+    raw = np.ascontiguousarray(events["key"]).view(f"V{FLOW_KEY.itemsize}")
+    flows, index = np.unique(raw.view(f"S{FLOW_KEY.itemsize}"), return_inverse=True)
+    # numpy strips the trailing zero bytes of S types: put them back
+    return index, [bytes(flow).ljust(FLOW_KEY.itemsize, b"\0") for flow in flows]
+
+
+def packets_table(events: np.ndarray) -> pd.DataFrame:
+    """Packet events (shape (n,), PACKET_EVENT) as rows of the packets table."""
+    index, keys = _by_flow(events)
+    tuples = pd.DataFrame(
+        [five_tuple(key) for key in keys], columns=["src", "src_port", "dst", "dst_port", "protocol"]
+    ).astype({"src": "str", "dst": "str"})
+    rows = tuples.iloc[index].reset_index(drop=True)
+    for name in tables.PACKETS.columns:
+        if name not in rows:
+            rows[name] = events[name]
+    return tables.typed(rows, tables.PACKETS)
+
+
+def decisions_table(events: np.ndarray, t_delivered_ns: np.ndarray) -> pd.DataFrame:
+    """Decision events (shape (n,)) and the times at which user space got them, as rows of the decisions table.
+
+    The true class is not known here: `label` is -1.
+    """
+    index, keys = _by_flow(events)
+    names = pd.Series([flow_name(key) for key in keys], dtype="str")
+    rows = pd.DataFrame({"flow": names.iloc[index].reset_index(drop=True)})
+    for name in ("window", "packets", *tables.FEATURES, "predicted", "t_packet_ns", "t_features_ns", "t_label_ns"):
+        rows[name] = events[name]
+    rows["label"] = -1
+    rows["t_start_ns"] = rows["t_packet_ns"]
+    rows["t_delivered_ns"] = t_delivered_ns
+    return tables.typed(rows, tables.DECISIONS)

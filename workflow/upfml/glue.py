@@ -1,0 +1,27 @@
+"""What every Snakemake script has in common: where its words go, and how it ends when the user can mend something."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from upfml.errors import UserError
+
+
+@contextlib.contextmanager
+def rule(snakemake: Any) -> Iterator[Any]:
+    """Log to the terminal and to the rule's log file; end with status 1 and one message on a UserError."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[logging.StreamHandler(), logging.FileHandler(snakemake.log[0], mode="w")],
+    )
+    try:
+        yield snakemake
+    except UserError as error:
+        logging.error("error: %s", error)
+        sys.exit(1)

@@ -1,0 +1,42 @@
+"""What an agent is told to do: the contract between the run (experiment.py) and the process on the UPF (agent.py)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from upfml import tables
+from upfml.features import Definition
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent's work; written as JSON so that it can be handed to another machine."""
+
+    arm: str  # capture, collect, user or kernel
+    device: str  # the UPF's N3
+    xdp_mode: str  # native or generic
+    out: Path  # folder for what it writes
+    window_ns: int
+    iat_unit_ns: int
+    when: str  # window or packet; arms user and kernel
+    model: Path | None  # folder written by convert.write; arms user and kernel
+
+    @property
+    def definition(self) -> Definition:
+        """The windows and features that it computes."""
+        return Definition(self.window_ns, self.iat_unit_ns)
+
+    def write(self, path: Path) -> None:
+        """Write it for an agent to read."""
+        tables.write_json({key: str(v) if isinstance(v, Path) else v for key, v in asdict(self).items()}, path)
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        """Read what `write` wrote."""
+        content: dict[str, Any] = json.loads(path.read_text())
+        content["out"] = Path(content["out"])
+        content["model"] = Path(content["model"]) if content["model"] else None
+        return cls(**content)

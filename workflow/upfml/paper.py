@@ -1,0 +1,434 @@
+"""Every number of the paper's evaluation beside ours.
+
+In: table `metrics` and scores.json. Out: rows for results/paper_vs_here.json and the same as Markdown.
+
+A number agrees with the paper's in two ways, judged apart:
+
+- direction: the kernel is above (or below) user space as in the paper. "not resolved" where the interval of the
+  difference over the trials includes zero;
+- magnitude: accuracies within 1 percentage point of the paper's, costs (times, CPU, context switches, ratios of them)
+  within a factor of 2. The machine is another, so costs can do no better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from upfml.errors import UserError
+from upfml.metrics import (
+    CLASSIFYING_ARMS,
+    CPU_SHARES,
+    LATENCIES,
+    Estimate,
+    by_trial,
+    mean_over_trials,
+    ratio_over_trials,
+    require_arms,
+    share_of_windows,
+)
+
+ACCURACY_TOLERANCE_POINTS = 1.0
+COST_TOLERANCE_FACTOR = 2.0
+
+PAPER_CPUS = 4
+"""vCPUs of each of the authors' machines (section 3.3)."""
+
+_NS_PER_US = 1000.0
+_PERCENT = (0.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number of the paper: `source` says where it stands."""
+
+    quantity: str
+    arm: str
+    unit: str
+    value: float
+    source: str
+
+
+PUBLISHED = (
+    Published("accuracy", "sklearn", "%", 99.97, "section 4"),
+    Published("accuracy", "kernel", "%", 99.60, "section 4"),
+    Published("accuracy", "user", "%", 99.91, "abstract, section 4"),
+    Published("accuracy, scikit-learn minus kernel", "kernel", "percentage points", 0.37, "section 4"),
+    Published("accuracy, user minus kernel", "user", "percentage points", 0.31, "section 4"),
+    Published("classification time", "kernel", "us", 0.9046, "section 4"),
+    Published("classification time", "user", "us", 32.88, "section 4"),
+    Published("classification time, user over kernel", "user", "ratio", 36.35, "abstract, sections 4, 6"),
+    Published("CPU usr", "kernel", "% of all CPUs", 2.91, "figure 6a"),
+    Published("CPU usr", "user", "% of all CPUs", 5.83, "figure 6a"),
+    Published("CPU usr, lower edge of the bulk", "user", "% of all CPUs", 5.0, "section 4"),
+    Published("CPU usr, upper edge of the bulk", "user", "% of all CPUs", 7.0, "section 4"),
+    Published("CPU sys", "kernel", "% of all CPUs", 0.44, "figure 6b"),
+    Published("CPU sys", "user", "% of all CPUs", 0.25, "figure 6b"),
+    Published("CPU soft", "kernel", "% of all CPUs", 9.52, "figure 6c"),
+    Published("CPU soft", "user", "% of all CPUs", 9.71, "figure 6c"),
+    Published("CPU total", "kernel", "% of all CPUs", 12.87, "abstract, sections 4, 6"),
+    Published("CPU total", "user", "% of all CPUs", 15.79, "abstract, sections 4, 6"),
+    Published("context switches", "kernel", "1/s", 3452.09, "figure 7"),
+    Published("context switches", "user", "1/s", 5736.07, "figure 7"),
+    Published("context switches, largest outlier", "user", "1/s", 12000.0, "figure 7"),
+)
+
+
+def published(quantity: str, arm: str) -> float:
+    """The paper's value. Raises KeyError where the paper gives none."""
+    return {(number.quantity, number.arm): number.value for number in PUBLISHED}[quantity, arm]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity of one arm: the paper's value (None where it gives none), ours, and how they agree.
+
+    `versus` is the difference whose sign is the direction, kernel minus user or what the quantity itself states.
+    """
+
+    quantity: str
+    arm: str
+    unit: str
+    paper: float | None
+    here: Estimate
+    remark: str
+    source: str = ""
+    paper_versus: float | None = None
+    here_versus: Estimate | None = None
+
+    @property
+    def is_accuracy(self) -> bool:
+        return self.quantity.startswith(("accuracy", "balanced accuracy"))
+
+    @property
+    def change(self) -> str:
+        """Ours against the paper's: a difference for accuracies, a ratio for costs."""
+        if self.paper is None:
+            return ""
+        if self.is_accuracy:
+            return f"{self.here.value - self.paper:+.2f} points"
+        return f"× {self.here.value / self.paper:.3g}"
+
+    @property
+    def magnitude(self) -> str:
+        if self.paper is None:
+            return ""
+        if self.is_accuracy:
+            near = abs(self.here.value - self.paper) <= ACCURACY_TOLERANCE_POINTS
+        else:
+            near = 1 / COST_TOLERANCE_FACTOR <= self.here.value / self.paper <= COST_TOLERANCE_FACTOR
+        return "agrees" if near else "differs"
+
+    @property
+    def direction(self) -> str:
+        if self.paper_versus is None or self.here_versus is None:
+            return ""
+        here = self.here_versus
+        if here.low is not None and here.high is not None and here.low <= 0 <= here.high:
+            return "not resolved"
+        return "agrees" if here.value * self.paper_versus > 0 else "opposite"
+
+    def as_row(self) -> dict[str, Any]:
+        """The row of results/paper_vs_here.json."""
+        verdicts = [("", self.change), ("direction ", self.direction), ("magnitude ", self.magnitude)]
+        parts = ["; ".join(name + verdict for name, verdict in verdicts if verdict), self.remark]
+        if self.source:
+            parts.append(f"paper: {self.source}")
+        if self.here.trials == 1:
+            parts.append("one trial: no interval")
+        return {
+            "quantity": self.quantity,
+            "arm": self.arm,
+            "unit": self.unit,
+            "paper": self.paper,
+            "here": self.here.value,
+            "here_low": self.here.low,
+            "here_high": self.here.high,
+            "trials": self.here.trials,
+            "note": ". ".join(part for part in parts if part),
+        }
+
+
+def compare(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
+    """The paper's numbers, in its order, then what it does not give.
+
+    Takes table `metrics` and the content of scores.json. Raises UserError when arm kernel or user was not run.
+    """
+    require_arms(metrics, CLASSIFYING_ARMS)
+    return [*_published(metrics, scores), *_beyond(metrics, scores)]
+
+
+def _published(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
+    of = partial(_measured, metrics)
+
+    def row(
+        quantity: str, arm: str, here: Estimate, remark: str, versus: tuple[float, Estimate] | None = None
+    ) -> Comparison:
+        number = next(n for n in PUBLISHED if (n.quantity, n.arm) == (quantity, arm))
+        sign, difference = versus or (None, None)
+        return Comparison(quantity, arm, number.unit, number.value, here, remark, number.source, sign, difference)
+
+    def pair(
+        quantity: str,
+        values: dict[str, pd.Series[float]],
+        remarks: dict[str, str],
+        mean: Callable[[pd.Series[float]], Estimate] = mean_over_trials,
+    ) -> list[Comparison]:
+        """Rows of kernel and user; the direction is the sign of kernel minus user."""
+        sign = published(quantity, "kernel") - published(quantity, "user")
+        versus = (sign, mean_over_trials(values["kernel"] - values["user"]))
+        return [row(quantity, arm, mean(values[arm]), remarks[arm], versus) for arm in ("kernel", "user")]
+
+    sklearn = _offline(scores, "random", "accuracy")
+    lost_by_conversion = mean_over_trials(sklearn.value - of("kernel", "accuracy"))
+    gained_by_user = mean_over_trials(of("user", "accuracy") - of("kernel", "accuracy"))
+    trees = {arm: of(arm, "inference_mean") / _NS_PER_US for arm in CLASSIFYING_ARMS}
+    work = {arm: of(arm, "features_and_inference_mean") / _NS_PER_US for arm in CLASSIFYING_ARMS}
+    ratio = ratio_over_trials(work["user"], trees["kernel"])
+    cpus = _cpus(metrics)
+    shares = f"a share of all CPUs: {cpus} here, {PAPER_CPUS} in the paper, so equal work is × {PAPER_CPUS / cpus:.2g}"
+    narrow = f"the tolerance of {ACCURACY_TOLERANCE_POINTS:g} point is wider than the number itself: see the direction"
+    scope = "whole machine, from /proc/stat; the paper names neither the tool nor the scope"
+
+    return [
+        row(
+            "accuracy",
+            "sklearn",
+            sklearn,
+            f"random split, {scores['random']['test_windows']} held-out windows, Wilson interval. Windows of one flow "
+            "are on both sides of this split",
+        ),
+        *pair(
+            "accuracy",
+            {arm: of(arm, "accuracy") for arm in CLASSIFYING_ARMS},
+            {
+                "kernel": "live traffic. The abstract gives the user-space 99.91 % as the in-kernel accuracy",
+                "user": "live traffic",
+            },
+            partial(mean_over_trials, within=_PERCENT),
+        ),
+        row(
+            "accuracy, scikit-learn minus kernel",
+            "kernel",
+            lost_by_conversion,
+            "held-out windows against live traffic, as in the paper, so it holds more than the conversion "
+            "(results/sweep/sweep.parquet has all engines on the same windows); the interval is that of the kernel's "
+            f"trials; {narrow}",
+            (1.0, lost_by_conversion),
+        ),
+        row("accuracy, user minus kernel", "user", gained_by_user, narrow, (1.0, gained_by_user)),
+        *pair(
+            "classification time",
+            {"kernel": trees["kernel"], "user": work["user"]},
+            {
+                "kernel": "the trees alone (features ready → class), as the authors timed it; the clock readings "
+                "are in it",
+                "user": "statistics and the call through ctypes, as the authors timed it; the kernel's row has the "
+                "trees alone. Like for like: below",
+            },
+        ),
+        row(
+            "classification time, user over kernel",
+            "user",
+            ratio,
+            "of the two rows above, so of different work; like for like: below",
+            (1.0, Estimate(ratio.value - 1, _less_one(ratio.low), _less_one(ratio.high), ratio.trials)),
+        ),
+        *(
+            comparison
+            for share in CPU_SHARES
+            for comparison in pair(
+                f"CPU {share}",
+                {arm: of(arm, f"cpu_{share}_mean") for arm in CLASSIFYING_ARMS},
+                dict.fromkeys(CLASSIFYING_ARMS, shares),
+                partial(mean_over_trials, within=_PERCENT),
+            )
+        ),
+        row(
+            "CPU usr, lower edge of the bulk",
+            "user",
+            mean_over_trials(of("user", "cpu_usr_p25"), _PERCENT),
+            "here the first quartile of the seconds; the paper says that most lie between 5 and 7 %",
+        ),
+        row(
+            "CPU usr, upper edge of the bulk",
+            "user",
+            mean_over_trials(of("user", "cpu_usr_p75"), _PERCENT),
+            "here the third quartile of the seconds",
+        ),
+        *pair(
+            "context switches",
+            {arm: of(arm, "context_switches_mean") for arm in CLASSIFYING_ARMS},
+            dict.fromkeys(CLASSIFYING_ARMS, scope),
+        ),
+        row(
+            "context switches, largest outlier",
+            "user",
+            mean_over_trials(of("user", "context_switches_max")),
+            "the largest second of each trial; " + scope,
+        ),
+    ]
+
+
+_LATENCY_WORDS = {
+    "inference": ("trees alone", "features ready → class"),
+    "features_and_inference": ("features and trees", "classifier starts → class"),
+    "arrival_to_label": ("arrival to class", "packet at XDP → class known to the classifier"),
+    "arrival_to_user_space": ("arrival to user space", "packet at XDP → class known to a Python process"),
+}
+
+
+def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
+    of = partial(by_trial, metrics)
+    rows: list[Comparison] = []
+
+    def add(quantity: str, arm: str, unit: str, here: Estimate, remark: str) -> None:
+        rows.append(Comparison(quantity, arm, unit, None, here, remark))
+
+    for split, words in (("random", "random split"), ("grouped", "no flow on both sides of the split")):
+        windows = f"{words}, {scores[split]['test_windows']} held-out windows"
+        if split == "grouped":
+            add(
+                f"accuracy, {words}", "sklearn", "%", _offline(scores, split, "accuracy"), f"{windows}, Wilson interval"
+            )
+        for name, quantity in (("balanced_accuracy", "balanced accuracy"), ("majority_accuracy", "majority class")):
+            add(f"{quantity}, {words}", "sklearn", "%", _offline(scores, split, name), windows)
+    for arm in CLASSIFYING_ARMS:
+        add("balanced accuracy", arm, "%", mean_over_trials(of(arm, "balanced_accuracy"), _PERCENT), "live traffic")
+        always = mean_over_trials(of(arm, "majority_accuracy"), _PERCENT)
+        add("majority class", arm, "%", always, "what naming the larger class each time would score on live traffic")
+
+    for name in LATENCIES:
+        words, steps = _LATENCY_WORDS[name]
+        for statistic in ("mean", "median"):
+            values = {arm: of(arm, f"{name}_{statistic}") / _NS_PER_US for arm in CLASSIFYING_ARMS}
+            for arm in CLASSIFYING_ARMS:
+                add(f"{words}, {statistic}", arm, "us", mean_over_trials(values[arm]), steps)
+            ratio = ratio_over_trials(values["user"], values["kernel"])
+            add(f"{words}, {statistic}, user over kernel", "user", "ratio", ratio, f"like for like: {steps}")
+
+    costs = [(f"CPU {share}", f"cpu_{share}_mean", "% of all CPUs", "percentage points") for share in CPU_SHARES]
+    costs.append(("context switches", "context_switches_mean", "1/s", "1/s"))
+    for quantity, metric, unit, difference_unit in costs:
+        for arm, words in (("none", "forwarding alone"), ("collect", "collector, nothing classified")):
+            if len(of(arm, metric)):
+                add(quantity, arm, unit, mean_over_trials(of(arm, metric)), words)
+        for arm in ("collect", "user", "kernel"):
+            over = of(arm, metric) - of("none", metric)
+            if over.notna().any():
+                add(
+                    f"{quantity}, cost over forwarding alone",
+                    arm,
+                    difference_unit,
+                    mean_over_trials(over),
+                    "difference within each trial",
+                )
+    for arm in CLASSIFYING_ARMS:
+        own = of(arm, "classifier_context_switches_mean")
+        if len(own):
+            add("context switches of the classifier's process", arm, "1/s", mean_over_trials(own), "from pidstat")
+    for arm in ("collect", "user", "kernel"):
+        lost = of(arm, "events_lost_share")
+        if len(lost):
+            add("lost events", arm, "%", mean_over_trials(lost, _PERCENT), "of those that the kernel wanted to send")
+    cpus = float(_cpus(metrics))
+    add("CPUs of the machine", "all", "CPUs", Estimate(cpus, None, None, 0), f"the paper's machines had {PAPER_CPUS}")
+    return rows
+
+
+def _measured(metrics: pd.DataFrame, arm: str, metric: str) -> pd.Series[float]:
+    values = by_trial(metrics, arm, metric)
+    if values.empty:
+        raise UserError(
+            f"no run of arm {arm} has a value of {metric}", f"remove results/runs/{arm} and run again: see its logs"
+        )
+    return values
+
+
+def _offline(scores: dict[str, Any], split: str, name: str) -> Estimate:
+    """A score of scikit-learn's model in %. Wilson's interval holds for shares of windows, so for accuracy alone."""
+    score = scores[split]
+    if name == "accuracy":
+        return share_of_windows(score["accuracy"], score["test_windows"])
+    return Estimate(100 * score[name], None, None, 0)
+
+
+def _less_one(bound: float | None) -> float | None:
+    return None if bound is None else bound - 1
+
+
+def _cpus(metrics: pd.DataFrame) -> int:
+    return int(metrics.loc[metrics["metric"] == "cpus", "value"].max())
+
+
+_HEAD = """# The paper and here
+
+Leveraging eBPF/XDP for Real-Time Machine Learning Traffic Classification in 5G User Plane Networks, section 4, against
+the runs in `results/runs`. Made by `snakemake results/paper_vs_here.md`; the same rows are in `paper_vs_here.json`.
+
+- **interval**: 95 %, Student's t over the trials (on the logarithm for ratios); scikit-learn: Wilson over the held-out
+  windows. None with a single trial.
+- **direction**: is the kernel above or below user space as in the paper? Judged by the differences within each trial;
+  *not resolved* when their interval includes zero.
+- **magnitude**: *agrees* when an accuracy is within {points:g} percentage point of the paper's, and a cost within a
+  factor of {factor:g}.
+"""
+
+
+def markdown(comparisons: Iterable[Comparison]) -> str:
+    """The comparison as a page: published numbers, what lies beyond them, and a note for each row that has one."""
+    comparisons = list(comparisons)
+    both = [c for c in comparisons if c.paper is not None]
+    ours = [c for c in comparisons if c.paper is None]
+    head = _HEAD.format(points=ACCURACY_TOLERANCE_POINTS, factor=COST_TOLERANCE_FACTOR)
+    directions, magnitudes = ([getattr(c, name) for c in both] for name in ("direction", "magnitude"))
+    judged = [verdict for verdict in directions if verdict]
+    summary = (
+        f"Of {len(both)} published numbers, {magnitudes.count('agrees')} agree in magnitude; of {len(judged)} with a "
+        f"direction, {judged.count('agrees')} agree, {judged.count('opposite')} are opposite and "
+        f"{judged.count('not resolved')} are not resolved."
+    )
+    published_table = _table(
+        [
+            *("quantity", "arm", "unit", "paper", "here", "interval"),
+            *("here against the paper", "direction", "magnitude", "source"),
+        ],
+        [
+            [
+                *(c.quantity, c.arm, c.unit, f"{c.paper:.6g}", _number(c.here.value), _interval(c.here)),
+                *(c.change, c.direction or "–", c.magnitude, c.source),
+            ]
+            for c in both
+        ],
+    )
+    beyond_table = _table(
+        ["quantity", "arm", "unit", "here", "interval", "trials", "what it is"],
+        [
+            [c.quantity, c.arm, c.unit, _number(c.here.value), _interval(c.here), str(c.here.trials or "–"), c.remark]
+            for c in ours
+        ],
+    )
+    about: dict[str, list[str]] = {}
+    for c in both:
+        about.setdefault(c.remark, []).append(f"{c.quantity} ({c.arm})")
+    notes = [f"- {', '.join(rows)}: {remark}." for remark, rows in about.items()]
+    page = [head, summary, "", "## Published numbers", "", *published_table, "", "Notes:", "", *notes, ""]
+    return "\n".join([*page, "## Beyond the paper", "", *beyond_table, ""])
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]]
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "–"
+    return f"{_number(estimate.low)} … {_number(estimate.high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.5g}"

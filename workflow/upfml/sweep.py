@@ -1,0 +1,91 @@
+"""One point of the sweep: the same windows through scikit-learn, the shared library and the kernel.
+
+The recorded training trace is replayed through the point's in-kernel classifier; accuracy is on the windows of the
+random split's test side. A forest that the verifier refuses is a row, too.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+
+from upfml import replay, tables
+from upfml.bpf import Program, VerifierRefused
+from upfml.classify.user import predictor
+from upfml.features import Definition
+
+
+def measure(
+    forest: RandomForestClassifier, model: Path, packets: pd.DataFrame, windows: pd.DataFrame, definition: Definition
+) -> dict[str, Any]:
+    """A row of the sweep table, less the hyper-parameters. `model` is the folder written by convert.write.
+
+    Inference time is from features ready to class known, in the kernel and around the ctypes call alike.
+    """
+    test = windows[windows["split_random"] == "test"]
+    parts = tables.read_json(model / "parts.json")
+    row = {
+        "nodes": parts["nodes"],
+        "programs": len(parts["parts"]),
+        "test_windows": len(test),
+        "accuracy_sklearn": float(np.mean(forest.predict(test[tables.FEATURES].to_numpy()) == test["label"])),
+        **_user(model, test),
+    }
+    try:
+        decisions, programs, counters = replay.classify(packets, model, definition, "window")
+    except VerifierRefused as refusal:
+        return row | {"status": "refused", "refused_reason": f"{refusal.program}: {refusal.reason}"} | _NO_KERNEL
+    return row | {"status": "loaded", "refused_reason": ""} | _kernel(decisions, programs, counters, test)
+
+
+_NO_KERNEL = dict.fromkeys(
+    (
+        "instructions",
+        "verified_instructions",
+        "jited_bytes",
+        "accuracy_kernel",
+        "inference_kernel_median_ns",
+        "inference_kernel_p99_ns",
+    ),
+    float("nan"),
+)
+
+
+def _user(model: Path, test: pd.DataFrame) -> dict[str, float]:
+    predict = predictor(model / "model.so")
+    times, right = [], 0
+    for *features, label in test[[*tables.FEATURES, "label"]].itertuples(index=False, name=None):
+        start_ns = time.monotonic_ns()
+        predicted = predict(features)
+        times.append(time.monotonic_ns() - start_ns)
+        right += predicted == label
+    return {
+        "accuracy_user": right / len(test),
+        "inference_user_median_ns": float(np.median(times)),
+        "inference_user_p99_ns": float(np.percentile(times, 99)),
+    }
+
+
+def _kernel(
+    decisions: pd.DataFrame, programs: list[Program], counters: dict[str, int], test: pd.DataFrame
+) -> dict[str, float]:
+    if counters["event_lost"] or counters["inference_broken"] or len(decisions) != counters["event_sent"]:
+        raise RuntimeError(f"the replay lost decisions: {len(decisions)} of {counters}")
+    judged = test[["flow", "window", "label"]].merge(
+        decisions[["flow", "window", "predicted"]], on=["flow", "window"], how="left", validate="one_to_one"
+    )
+    times = decisions["t_label_ns"] - decisions["t_features_ns"]
+    forest = programs[1:]
+    return {
+        "instructions": sum(program.instructions for program in forest),
+        "verified_instructions": sum(program.verified_instructions for program in forest),
+        "jited_bytes": sum(program.jited_bytes for program in forest),
+        "accuracy_kernel": float(np.mean(judged["predicted"] == judged["label"])),
+        "inference_kernel_median_ns": float(np.median(times)),
+        "inference_kernel_p99_ns": float(np.percentile(times, 99)),
+    }

@@ -1,0 +1,142 @@
+"""The bpf(2) system call, as far as BCC leaves it out: load with a log, program facts, test runs.
+
+Layouts: union bpf_attr and struct bpf_prog_info of the kernel's uapi/linux/bpf.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+from upfml.errors import UserError
+
+BPF_PROG_LOAD = 5
+BPF_PROG_TEST_RUN = 10
+BPF_OBJ_GET_INFO_BY_FD = 15
+_NUMBER = {"x86_64": 321, "aarch64": 280}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+u8, u32, u64 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
+
+
+class ProgLoadAttr(ctypes.Structure):
+    """bpf_attr for BPF_PROG_LOAD."""
+
+    _fields_ = [
+        ("prog_type", u32),
+        ("insn_cnt", u32),
+        ("insns", u64),
+        ("license", u64),
+        ("log_level", u32),
+        ("log_size", u32),
+        ("log_buf", u64),
+        ("kern_version", u32),
+        ("prog_flags", u32),
+        ("prog_name", ctypes.c_char * 16),
+    ]
+
+
+class TestRunAttr(ctypes.Structure):
+    """bpf_attr for BPF_PROG_TEST_RUN."""
+
+    _fields_ = [
+        ("prog_fd", u32),
+        ("retval", u32),
+        ("data_size_in", u32),
+        ("data_size_out", u32),
+        ("data_in", u64),
+        ("data_out", u64),
+        ("repeat", u32),
+        ("duration", u32),  # out: ns a run
+        ("ctx_size_in", u32),
+        ("ctx_size_out", u32),
+        ("ctx_in", u64),
+        ("ctx_out", u64),
+        ("flags", u32),
+        ("cpu", u32),
+    ]
+
+
+class XdpMd(ctypes.Structure):
+    """struct xdp_md; `data` is the number of bytes of metadata in front of the packet."""
+
+    _fields_ = [
+        ("data", u32),
+        ("data_end", u32),
+        ("data_meta", u32),
+        ("ingress_ifindex", u32),
+        ("rx_queue_index", u32),
+        ("egress_ifindex", u32),
+    ]
+
+
+class _InfoAttr(ctypes.Structure):
+    _fields_ = [("bpf_fd", u32), ("info_len", u32), ("info", u64)]
+
+
+class ProgInfo(ctypes.Structure):
+    """struct bpf_prog_info up to verified_insns (5.16 and later; zero on older kernels)."""
+
+    _fields_ = [
+        ("type", u32),
+        ("id", u32),
+        ("tag", u8 * 8),
+        ("jited_prog_len", u32),
+        ("xlated_prog_len", u32),
+        ("jited_prog_insns", u64),
+        ("xlated_prog_insns", u64),
+        ("load_time", u64),
+        ("created_by_uid", u32),
+        ("nr_map_ids", u32),
+        ("map_ids", u64),
+        ("name", ctypes.c_char * 16),
+        ("ifindex", u32),
+        ("gpl_compatible", u32),
+        ("netns_dev", u64),
+        ("netns_ino", u64),
+        ("nr_jited_ksyms", u32),
+        ("nr_jited_func_lens", u32),
+        ("jited_ksyms", u64),
+        ("jited_func_lens", u64),
+        ("btf_id", u32),
+        ("func_info_rec_size", u32),
+        ("func_info", u64),
+        ("nr_func_info", u32),
+        ("nr_line_info", u32),
+        ("line_info", u64),
+        ("jited_line_info", u64),
+        ("nr_jited_line_info", u32),
+        ("line_info_rec_size", u32),
+        ("jited_line_info_rec_size", u32),
+        ("nr_prog_tags", u32),
+        ("prog_tags", u64),
+        ("run_time_ns", u64),
+        ("run_cnt", u64),
+        ("recursion_misses", u64),
+        ("verified_insns", u32),
+        ("attach_btf_obj_id", u32),
+    ]
+
+
+def bpf(command: int, attr: ctypes.Structure) -> int:
+    """Call bpf(2): its result, or minus errno. Raises UserError where root or BPF is missing."""
+    result = int(_libc.syscall(_NUMBER[platform.machine()], command, ctypes.byref(attr), ctypes.sizeof(attr)))
+    if result >= 0:
+        return result
+    error = ctypes.get_errno()
+    if error == 38:  # ENOSYS
+        raise UserError("this kernel has no bpf(2)", "use a kernel with CONFIG_BPF_SYSCALL")
+    if error == 1 and os.geteuid() != 0:  # EPERM
+        raise UserError("BPF needs root", "run as root")
+    return -error
+
+
+def prog_info(fd: int) -> ProgInfo:
+    """Facts of a loaded program."""
+    info = ProgInfo()
+    attr = _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info))
+    result = bpf(BPF_OBJ_GET_INFO_BY_FD, attr)
+    if result < 0:
+        raise OSError(-result, os.strerror(-result), "BPF_OBJ_GET_INFO_BY_FD")
+    return info

@@ -1,0 +1,245 @@
+"""The tables between stages: their schemas, checked when written and when read.
+
+Rows travel as Parquet, summaries as JSON. A file appears whole or not at all: it is written beside its name and
+renamed, so a kill or a full disk never leaves half a file that a later run would trust.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaError
+
+from upfml.errors import UserError
+
+URLLC, EMBB = 0, 1
+"""Class labels (paper, section 3.2)."""
+CLASS_NAMES = {URLLC: "URLLC", EMBB: "eMBB"}
+
+FEATURES = ["iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var"]
+"""The model's inputs in order: integers, in units of `features.iat_unit` and its square (paper, section 3.2)."""
+
+_label = pa.Column("int8", pa.Check.isin(list(CLASS_NAMES)))
+_port = pa.Column("int32", pa.Check.in_range(0, 65535))
+_protocol = pa.Column("int16", pa.Check.in_range(0, 255))
+_feature_columns = {name: pa.Column("int64", pa.Check.ge(0)) for name in FEATURES}
+
+PACKETS = pa.DataFrameSchema(
+    {
+        "t_ns": pa.Column("int64"),  # CLOCK_MONOTONIC when XDP saw the packet
+        "iat_ns": pa.Column("int64", pa.Check.ge(-1)),  # -1: the flow's first packet
+        "teid": pa.Column("int64", pa.Check.in_range(0, 2**32 - 1)),
+        "qfi": pa.Column("int16", pa.Check.in_range(-1, 63)),  # -1: no PDU Session Container
+        "src": pa.Column("str"),
+        "dst": pa.Column("str"),
+        "src_port": _port,
+        "dst_port": _port,
+        "protocol": _protocol,
+        "length_bytes": pa.Column("int32", pa.Check.ge(0)),  # inner IP packet
+        "tcp_flags": pa.Column("int16"),  # zero, like the four below, unless the inner protocol is TCP
+        "tcp_window": pa.Column("int32"),
+        "tcp_seq": pa.Column("int64"),
+        "tcp_ack": pa.Column("int64"),
+        "tcp_data_offset_bytes": pa.Column("int16"),
+    },
+    strict=True,
+    name="packets",
+)
+
+FLOWS = pa.DataFrameSchema(
+    {
+        "flow": pa.Column("str", unique=True),  # flowkey.flow_id of the 5-tuple
+        "src": pa.Column("str"),
+        "dst": pa.Column("str"),
+        "src_port": _port,
+        "dst_port": _port,
+        "protocol": _protocol,
+        "label": _label,
+        "application": pa.Column("str", pa.Check.isin(["video", "robot-arm", "motion-control"])),
+        "period_ms": pa.Column("float64", nullable=True),  # null where the application has no period
+        "payload_bytes": pa.Column("float64", nullable=True),  # null where it varies
+    },
+    strict=True,
+    name="flows",
+)
+
+WINDOWS = pa.DataFrameSchema(
+    {
+        "flow": pa.Column("str"),
+        "window": pa.Column("int64", pa.Check.ge(0)),  # k of the flow's own clock
+        "t_close_ns": pa.Column("int64"),  # arrival of the packet that closed it
+        "packets": pa.Column("int64", pa.Check.ge(1)),
+        **_feature_columns,
+        "label": _label,
+        "split_random": pa.Column("str", pa.Check.isin(["train", "test", "unused"])),
+        "split_grouped": pa.Column("str", pa.Check.isin(["train", "test", "unused"])),
+    },
+    strict=True,
+    name="windows",
+)
+
+DECISIONS = pa.DataFrameSchema(
+    {
+        "flow": pa.Column("str"),
+        "window": pa.Column("int64", pa.Check.ge(0)),
+        "packets": pa.Column("int64", pa.Check.ge(1)),
+        **_feature_columns,
+        "predicted": _label,
+        "label": pa.Column("int8", pa.Check.isin([-1, *CLASS_NAMES])),  # -1: a flow that no generator made
+        # CLOCK_MONOTONIC on both sides, in the order in which they happen:
+        "t_packet_ns": pa.Column("int64"),  # XDP saw the packet that triggered the classification
+        "t_start_ns": pa.Column("int64"),  # the classifier began to work on it (kernel arm: = t_packet_ns)
+        "t_features_ns": pa.Column("int64"),  # features ready, inference begins
+        "t_label_ns": pa.Column("int64"),  # class known to the classifier
+        "t_delivered_ns": pa.Column("int64"),  # class known to user space (user arm: = t_label_ns)
+    },
+    strict=True,
+    name="decisions",
+)
+
+SAMPLES = pa.DataFrameSchema(
+    {
+        "source": pa.Column("str", pa.Check.isin(["mpstat", "pidstat", "procstat", "psutil"])),
+        "second": pa.Column("int32", pa.Check.ge(0)),  # since the measured part of the run began
+        "entity": pa.Column("str"),  # cpu-all, cpu-0, cpu-1, … or a process: classifier, nginx, …
+        "usr_pct": pa.Column("float64", nullable=True),  # of all CPUs for cpu-all, else of one
+        "sys_pct": pa.Column("float64", nullable=True),
+        "soft_pct": pa.Column("float64", nullable=True),
+        "steal_pct": pa.Column("float64", nullable=True),
+        "total_pct": pa.Column("float64", nullable=True),  # usr + sys + soft, as the paper adds them
+        "context_switches_per_s": pa.Column("float64", nullable=True),  # system-wide for cpu-all
+    },
+    strict=True,
+    name="samples",
+)
+
+RUNGS = pa.DataFrameSchema(
+    {
+        "t_s": pa.Column("float64"),  # since the traffic began
+        "client": pa.Column("str"),
+        "rung": pa.Column("int16", pa.Check.ge(0)),
+        "bitrate_mbit_s": pa.Column("float64"),
+        "segment": pa.Column("str"),
+        "bytes": pa.Column("int64"),
+        "duration_s": pa.Column("float64"),
+    },
+    strict=True,
+    name="rungs",
+)
+
+SWEEP = pa.DataFrameSchema(
+    {
+        "max_depth": pa.Column("int64"),
+        "n_estimators": pa.Column("int64"),
+        "nodes": pa.Column("int64"),
+        "programs": pa.Column("int64"),  # tail-called parts
+        "status": pa.Column("str", pa.Check.isin(["loaded", "refused"])),
+        "refused_reason": pa.Column("str"),  # the verifier's last line; empty when loaded
+        "instructions": pa.Column("float64", nullable=True),  # BPF instructions of all parts after verification
+        "verified_instructions": pa.Column("float64", nullable=True),  # that the verifier walked through
+        "jited_bytes": pa.Column("float64", nullable=True),
+        "accuracy_sklearn": pa.Column("float64"),
+        "accuracy_user": pa.Column("float64"),
+        "accuracy_kernel": pa.Column("float64", nullable=True),
+        "test_windows": pa.Column("int64"),
+        "inference_kernel_median_ns": pa.Column("float64", nullable=True),
+        "inference_kernel_p99_ns": pa.Column("float64", nullable=True),
+        "inference_user_median_ns": pa.Column("float64"),
+        "inference_user_p99_ns": pa.Column("float64"),
+    },
+    strict=True,
+    name="sweep",
+)
+
+METRICS = pa.DataFrameSchema(
+    {
+        "arm": pa.Column("str"),  # none, collect, user, kernel, sklearn
+        "point": pa.Column("str"),
+        "trial": pa.Column("int64"),  # 0: not from a trial (offline scores)
+        "metric": pa.Column("str"),
+        "value": pa.Column("float64"),
+        "unit": pa.Column("str"),
+    },
+    strict=True,
+    name="metrics",
+)
+
+BY_NAME = {str(schema.name): schema for schema in (PACKETS, FLOWS, WINDOWS, DECISIONS, SAMPLES, RUNGS, SWEEP, METRICS)}
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well, and is removed when it does not.
+
+    Raises UserError when the disk is full or the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", f"free space or mend permissions on {path.parent}"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(frame: pd.DataFrame, path: Path | str, schema: pa.DataFrameSchema) -> None:
+    """Write rows as Parquet after checking them. Raises UserError when the rows break the schema."""
+    checked = _checked(frame, schema, f"rows for {path}")
+    with whole_file(Path(path)) as partial:
+        checked.to_parquet(partial, index=False)
+
+
+def read(path: Path | str, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read a Parquet table and check it. Raises UserError when it is missing, unreadable or breaks the schema."""
+    remedy = f"remove {path} and run again: snakemake makes it anew"
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read table {schema.name} from {path}: {error}", remedy) from error
+    return _checked(frame, schema, str(path))
+
+
+def empty(schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """A table of no rows with the schema's columns and types."""
+    return pd.DataFrame({name: pd.Series(dtype=str(column.dtype)) for name, column in schema.columns.items()})
+
+
+def typed(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """The schema's columns of `frame`, in the schema's order and types."""
+    types = {name: str(column.dtype) for name, column in schema.columns.items()}
+    return frame[list(types)].astype(types)
+
+
+def write_json(content: Any, path: Path | str) -> None:
+    """Write a summary as JSON, whole or not at all."""
+    with whole_file(Path(path)) as partial:
+        partial.write_text(json.dumps(content, indent=2, sort_keys=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a summary. Raises UserError when it is missing or is no JSON."""
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}", f"remove {path} and run again") from error
+
+
+def _checked(frame: pd.DataFrame, schema: pa.DataFrameSchema, what: str) -> pd.DataFrame:
+    try:
+        return schema.validate(frame)
+    except SchemaError as error:
+        raise UserError(
+            f"{what} break(s) the schema of table {schema.name}: {error}",
+            "remove the file and run again; if it comes back, the stage that writes this table is wrong",
+        ) from error

@@ -1,0 +1,298 @@
+"""The paper's three machines (section 3.3, figure 5) as network namespaces of this one.
+
+    PREFIX-ran                            PREFIX-upf                       PREFIX-dn
+    uesimtun0 -- gnb | n3 ───── GTP-U ───── n3 |  routing  | n6 ─── IP ─── n6
+    10.60.0.1          10.200.0.1   10.200.0.2   10.70.0.254       10.70.0.1
+
+UE and gNB share a namespace, as UERANSIM's do on one machine. GTP-U is made by the tc programs of bpf/upf.bpf.c. Set-up
+begins by removing what a killed run left under the same prefix; a watcher process removes everything when this process
+dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import ipaddress
+import logging
+import os
+import signal
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from pyroute2 import Ethtool, IPRoute, netns
+from pyroute2.netlink.exceptions import NetlinkError
+
+from upfml.bpf import SCHED_CLS, Module
+from upfml.errors import UserError
+from upfml.testbed.host import Host
+
+log = logging.getLogger(__name__)
+
+ROLES = ("ran", "upf", "dn")
+UE, GNB_N3, UPF_N3, UPF_N6, DN = "10.60.0.1", "10.200.0.1", "10.200.0.2", "10.70.0.254", "10.70.0.1"
+UE_MAC = "02:00:00:00:00:01"
+UE_DEVICE, GNB_DEVICE, N3, N6 = "uesimtun0", "gnb", "n3", "n6"
+UPLINK_TEID, DOWNLINK_TEID, QFI = 0x10001, 0x20001, 9
+"""One PDU session. QFI 9, the usual default flow: the network has not been told what the traffic is."""
+
+N3_MTU_BYTES = 1500
+_OFFLOADS = (
+    "tx-tcp-segmentation",
+    "tx-tcp6-segmentation",
+    "tx-tcp-ecn-segmentation",
+    "tx-tcp-mangleid-segmentation",
+    "tx-generic-segmentation",
+    "tx-udp-segmentation",
+    "tx-gso-list",
+    "tx-checksum-ip-generic",
+    "rx-gro",
+)
+"""A superpacket that is encapsulated first and segmented afterwards carries wrong GTP-U lengths; a checksum left to the
+device would be wrong on N3."""
+
+_INGRESS, _EGRESS = "ffff:fff2", "ffff:fff3"
+_TBF_BURST_BYTES = 16_000
+_TBF_LATENCY = "50ms"
+
+
+class Namespaces:
+    """The test bed `namespaces`, up between __enter__ and __exit__."""
+
+    ue_address, dn_address, n3_device = UE, DN, N3
+
+    def __init__(self, prefix: str, ue_mtu_bytes: int) -> None:
+        self.ran, self.upf, self.dn = (Host(role, f"{prefix}-{role}") for role in ROLES)
+        self._prefix = prefix
+        self._ue_mtu_bytes = ue_mtu_bytes
+        self._lock: IO[str] | None = None
+        self._watcher: int | None = None
+
+    def __enter__(self) -> Namespaces:
+        """Build it. Raises UserError when another run uses the prefix, or something cannot be made."""
+        self._lock = _lock(self._prefix)
+        remove(self._prefix)
+        self._watcher = _watch(self._prefix)
+        try:
+            self._build()
+        except NetlinkError as error:
+            self.__exit__(None, None, None)
+            raise UserError(
+                f"cannot build the test bed {self._prefix}-*: {error}",
+                "run as root; if an interface or namespace exists already, choose another testbed.prefix",
+            ) from error
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        remove(self._prefix)
+        if self._watcher is not None:
+            os.kill(self._watcher, signal.SIGKILL)
+            os.waitpid(self._watcher, 0)
+            self._watcher = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def limit_n3(self, rate_mbit_s: float | None) -> None:
+        """Shape N3's uplink (tbf), or lift the limit with None."""
+        with IPRoute(netns=self.ran.namespace) as ip:
+            device = _index(ip, N3)
+            if rate_mbit_s is None:
+                with contextlib.suppress(NetlinkError):  # there was none
+                    ip.tc("del", index=device, root=True)
+                return
+            rate_bytes_s = int(rate_mbit_s * 1e6 / 8)
+            ip.tc(
+                "replace", "tbf", device, 0x10000, rate=rate_bytes_s, burst=_TBF_BURST_BYTES, latency=_TBF_LATENCY
+            )
+
+    def facts(self) -> dict[str, Any]:
+        """What provenance records of the test bed."""
+        return {
+            "kind": "namespaces",
+            "hosts": {host.role: host.namespace for host in (self.ran, self.upf, self.dn)},
+            "n3_mtu_bytes": N3_MTU_BYTES,
+            "ue_mtu_bytes": self._ue_mtu_bytes,
+            "offloads_off": list(_OFFLOADS),
+            "gtpu": {"uplink_teid": UPLINK_TEID, "downlink_teid": DOWNLINK_TEID, "qfi": QFI},
+        }
+
+    def _build(self) -> None:
+        for host in (self.ran, self.upf, self.dn):
+            netns.create(host.namespace)
+            with inside(host.namespace):
+                _sysctl("net/ipv6/conf/all/disable_ipv6", 1)
+                _sysctl("net/ipv6/conf/default/disable_ipv6", 1)
+                _sysctl("net/ipv4/ip_forward", int(host is self.upf))
+        self._link(self.ran, UE_DEVICE, self.ran, GNB_DEVICE)
+        self._link(self.ran, N3, self.upf, N3)
+        self._link(self.upf, N6, self.dn, N6)
+        with IPRoute(netns=self.ran.namespace) as ip:
+            ue = _index(ip, UE_DEVICE)
+            # A PDU session has no neighbours to resolve: whatever the UE sends goes to the gNB.
+            ip.link("set", index=ue, address=UE_MAC, mtu=self._ue_mtu_bytes, arp=False)
+            ip.addr("add", index=ue, address=UE, prefixlen=32)
+            ip.addr("add", index=_index(ip, N3), address=GNB_N3, prefixlen=24)
+            self._up(ip, UE_DEVICE, GNB_DEVICE, N3)
+            ip.route("add", dst="0.0.0.0/0", oif=ue, prefsrc=UE)
+        with IPRoute(netns=self.dn.namespace) as ip:
+            ip.addr("add", index=_index(ip, N6), address=DN, prefixlen=24)
+            self._up(ip, N6)
+            ip.route("add", dst="0.0.0.0/0", gateway=UPF_N6)
+        with IPRoute(netns=self.upf.namespace) as ip:
+            ip.addr("add", index=_index(ip, N3), address=UPF_N3, prefixlen=24)
+            ip.addr("add", index=_index(ip, N6), address=UPF_N6, prefixlen=24)
+            self._up(ip, N3, N6)
+            ip.route(
+                "add", dst=f"{UE}/32", gateway=GNB_N3, oif=_index(ip, N3), metrics={"mtu": self._ue_mtu_bytes}
+            )
+        for host in (self.ran, self.upf, self.dn):
+            self._offloads_off(host)
+        self._user_plane()
+
+    def _link(self, left: Host, left_device: str, right: Host, right_device: str) -> None:
+        with IPRoute(netns=left.namespace) as ip:
+            peer = {"ifname": right_device}
+            if right is not left:
+                peer["net_ns_fd"] = right.namespace
+            ip.link("add", ifname=left_device, kind="veth", peer=peer)
+
+    @staticmethod
+    def _up(ip: IPRoute, *devices: str) -> None:
+        for device in ("lo", *devices):
+            ip.link("set", index=_index(ip, device), state="up")
+
+    @staticmethod
+    def _offloads_off(host: Host) -> None:
+        with IPRoute(netns=host.namespace) as ip:
+            devices = [link.get("ifname") for link in ip.get_links() if link.get("ifname") != "lo"]
+        with inside(host.namespace), Ethtool() as ethtool:
+            for device in devices:
+                features = ethtool.get_features(device)
+                for name in _OFFLOADS:
+                    if name in features.features and features.features[name].available:
+                        features.features[name].enable = False
+                ethtool.set_features(device, features)
+
+    def _user_plane(self) -> None:
+        """Load bpf/upf.bpf.c and put its programs at gNB and UPF; tc keeps them until the namespaces go."""
+        with IPRoute(netns=self.ran.namespace) as ran, IPRoute(netns=self.upf.namespace) as upf:
+            gnb, n3 = _index(ran, GNB_DEVICE), _index(ran, N3)
+            module = Module("upf.bpf.c", {"N3_IFINDEX": n3, "GNB_UE_IFINDEX": gnb})
+            _establish_session(module)
+            for ip, device, direction, name in (
+                (ran, gnb, _INGRESS, "gnb_uplink"),
+                (ran, n3, _INGRESS, "gnb_downlink"),
+                (upf, _index(upf, N3), _INGRESS, "upf_uplink"),
+                (upf, _index(upf, N3), _EGRESS, "upf_downlink"),
+            ):
+                program = module.load(name, SCHED_CLS)
+                with contextlib.suppress(NetlinkError):  # the device has its clsact already
+                    ip.tc("add", "clsact", device)
+                ip.tc(
+                    "add-filter", "bpf", device, ":1", fd=program.fd, name=name, parent=direction, classid=1,
+                    direct_action=True,
+                )  # fmt: skip
+                os.close(program.fd)
+
+
+def _establish_session(module: Module) -> None:
+    session = module["session_by_ue"].Leaf()
+    session.ue_addr, session.gnb_addr, session.upf_addr = (_network_order(a) for a in (UE, GNB_N3, UPF_N3))
+    session.uplink_teid, session.downlink_teid, session.qfi = UPLINK_TEID, DOWNLINK_TEID, QFI
+    for position, byte in enumerate(bytes.fromhex(UE_MAC.replace(":", ""))):
+        session.ue_mac[position] = byte
+    by_ue, by_teid = module["session_by_ue"], module["session_by_teid"]
+    by_ue[by_ue.Key(session.ue_addr)] = session
+    for teid in (UPLINK_TEID, DOWNLINK_TEID):
+        by_teid[by_teid.Key(teid)] = session
+
+
+def _network_order(address: str) -> int:
+    return int(struct.unpack("=I", ipaddress.IPv4Address(address).packed)[0])
+
+
+def remove(prefix: str) -> None:
+    """Remove the namespaces PREFIX-ran, -upf and -dn and end the processes in them; nothing else is touched."""
+    for role in ROLES:
+        name = f"{prefix}-{role}"
+        path = Path("/run/netns") / name
+        if not path.exists():
+            continue
+        _end_processes(path.stat().st_ino)
+        netns.remove(name)
+
+
+def _end_processes(namespace_inode: int) -> None:
+    """Kill every process whose network namespace this is, and wait until they are gone."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        found = False
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # ended meanwhile
+                if (process / "ns/net").stat().st_ino == namespace_inode and int(process.name) != os.getpid():
+                    found = True
+                    os.kill(int(process.name), signal.SIGKILL)
+        if not found:
+            return
+        time.sleep(0.05)
+
+
+def _lock(prefix: str) -> IO[str]:
+    path = Path(f"/run/{prefix}.lock")
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        raise UserError(
+            f"the test bed {prefix}-* is in use by process {lock.read().strip() or 'unknown'} ({path})",
+            "wait for that run to end, or choose another testbed.prefix",
+        ) from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _watch(prefix: str) -> int:
+    """Fork a process that removes the test bed when this one is gone. Returns its pid."""
+    read_end, write_end = os.pipe()
+    os.set_inheritable(write_end, False)
+    pid = os.fork()
+    if pid:
+        os.close(read_end)
+        return pid
+    os.setsid()  # Ctrl-C and a killed process group must not reach it
+    os.close(write_end)
+    os.read(read_end, 1)  # returns when every holder of the other end is gone
+    with contextlib.suppress(Exception):
+        remove(prefix)
+    os._exit(0)
+
+
+@contextlib.contextmanager
+def inside(namespace: str | None) -> Iterator[None]:
+    """Be in a network namespace for the length of the block: what is opened there stays there."""
+    netns.pushns(namespace)
+    try:
+        yield
+    finally:
+        netns.popns()
+
+
+def _index(ip: IPRoute, device: str) -> int:
+    return int(ip.link_lookup(ifname=device)[0])
+
+
+def _sysctl(name: str, value: int) -> None:
+    Path("/proc/sys", name).write_text(str(value))

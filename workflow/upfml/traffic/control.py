@@ -1,0 +1,87 @@
+"""URLLC: periodic control messages, planned here from a seed, sent and received by control.c.
+
+Two applications: the robot arm (paper, section 3.3, after Kalør et al. 2018), and motion control with the shorter
+cycles of 3GPP TS 22.104, table 5.2-1.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from upfml import tables
+from upfml.errors import UserError
+from upfml.flowkey import TCP, UDP, flow_id
+
+FIRST_SOURCE_PORT = 40000
+"""The sender's ports are fixed, so that the manifest is known before the first packet."""
+
+SOURCE = Path(__file__).with_name("control.c")
+_SEED_STREAM = 1  # keeps these draws independent of the video's
+
+
+def plan(config: Mapping[str, Any], seed: int, ue: str, dn: str) -> pd.DataFrame:
+    """Every URLLC flow from address `ue` to `dn`, drawn from `seed`; the same seed gives the same plan.
+
+    `config` is the configuration's `traffic`. One row is a flow, with the columns of tables.FLOWS and what the sender
+    needs: period_ns, jitter_ns, phase_ns (of the first message, uniform within a period) and jitter_seed.
+    """
+    random = np.random.default_rng([seed, _SEED_STREAM])
+    arm, motion = config["robot_arm"], config["motion_control"]
+    arms, motions = arm["flows"], len(motion["period_ms"])
+    flows = arms + motions
+
+    tcp_flows = random.permutation(arms) < round(arm["tcp_share"] * arms)
+    shortest, longest = arm["period_ms"]
+    period_ns = [*random.uniform(shortest, longest, arms) * 1e6, *np.multiply(motion["period_ms"], 1e6)]
+    smallest, largest = arm["payload_bytes"]
+    payload = random.integers(smallest, largest, arms, endpoint=True)
+    table = pd.DataFrame(
+        {
+            "src": ue,
+            "dst": dn,
+            "src_port": np.arange(FIRST_SOURCE_PORT, FIRST_SOURCE_PORT + flows),
+            "dst_port": [*(arm["first_port"] + np.arange(arms)), *(motion["first_port"] + np.arange(motions))],
+            "protocol": [*np.where(tcp_flows, TCP, UDP), *[UDP] * motions],
+            "label": tables.URLLC,
+            "application": ["robot-arm"] * arms + ["motion-control"] * motions,
+            "period_ns": np.round(period_ns).astype("int64"),
+            "payload_bytes": [*payload, *[motion["payload_bytes"]] * motions],
+            "jitter_ns": [round(arm["jitter_ms"] * 1e6)] * arms + [round(motion["jitter_ms"] * 1e6)] * motions,
+            "jitter_seed": random.integers(1, 2**63, flows),
+        }
+    )
+    table["phase_ns"] = (random.uniform(0, 1, flows) * table["period_ns"]).astype("int64")
+    table["period_ms"] = table["period_ns"] / 1e6
+    ports_and_protocols = zip(table["src_port"], table["dst_port"], table["protocol"], strict=True)
+    table["flow"] = [flow_id(ue, source, dn, sink, protocol) for source, sink, protocol in ports_and_protocols]
+    types = {name: str(column.dtype) for name, column in tables.FLOWS.columns.items()}
+    internal = ["period_ns", "jitter_ns", "phase_ns", "jitter_seed"]
+    return table.astype(types)[[*types, *internal]]
+
+
+def lines(flows: pd.DataFrame) -> str:
+    """The plan as control.c reads it: one flow a line, words in the order given at the head of control.c."""
+    columns = ["protocol", "src", "src_port", "dst", "dst_port"]
+    columns += ["period_ns", "jitter_ns", "payload_bytes", "phase_ns", "jitter_seed"]
+    words = flows.astype({"payload_bytes": "int64"})[columns].astype(str)
+    return "".join(" ".join(row) + "\n" for row in words.itertuples(index=False))
+
+
+def build(folder: Path) -> Path:
+    """Compile control.c to `folder`/control and return its path. Raises UserError when gcc is missing or fails."""
+    program = folder / "control"
+    with tables.whole_file(program) as partial:
+        command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(partial), str(SOURCE), "-lm"]
+        try:
+            gcc = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise UserError("gcc is not installed", "run `make setup`, or apt-get install gcc libc6-dev") from error
+        if gcc.returncode:
+            raise UserError(f"{SOURCE} does not compile:\n{gcc.stderr}", "apt-get install gcc libc6-dev, run again")
+    return program

@@ -1,0 +1,243 @@
+"""All traffic of one capture or trial: server, sink, sender and players, from the first packet to the manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+
+from upfml import tables
+from upfml.errors import UserError
+from upfml.testbed.host import Host, stop
+from upfml.traffic import video
+from upfml.traffic.control import lines, plan
+from upfml.traffic.ladder import INDEX
+
+SERVER, SINK, SENDER = "nginx", "control-sink", "control-sender"
+
+_START_S = 15.0  # for a generator to say that it works; the slowest, the scan of GStreamer's plugins, takes 1 to 3 s
+_LEAVE_S = 3.0  # for a player to end after SIGINT
+_DRAIN_S = 2.0  # for the server to notice that the players have gone, behind a full queue on N3
+
+
+@dataclass
+class _Player:
+    visit: video.Visit
+    process: subprocess.Popen[bytes]
+    asked_at_s: float | None = None  # when SIGINT was sent
+
+
+class Session:
+    """Context manager: traffic flows while inside it, as long as the caller calls `tend` about ten times a second.
+
+    `traffic` is the configuration's `traffic`; `ran` and `dn` are the hosts of UE and data network, reached at
+    `ue_address` and `dn_address`; `ladder` is the folder that ladder.encode made, `control` the program that
+    control.build made. Logs and everything else that the generators write go to `workdir`. New clients arrive for
+    `duration_s` seconds from the start. Enter and tend from the main thread (see Host.start).
+
+    Raises UserError, on entry and from `tend`, when a generator does not start or has died.
+    """
+
+    def __init__(
+        self,
+        traffic: Mapping[str, Any],
+        *,
+        seed: int,
+        ran: Host,
+        dn: Host,
+        ue_address: str,
+        dn_address: str,
+        ladder: Path,
+        control: Path,
+        workdir: Path,
+        duration_s: float,
+    ) -> None:
+        self._ran, self._dn = ran, dn
+        self._ue_address = ue_address
+        self._ladder, self._control, self._workdir = ladder.resolve(), control.resolve(), workdir.resolve()
+        self._plan = plan(traffic, seed, ue_address, dn_address)
+        self._coming = video.visits(traffic["video"], seed, duration_s)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._players: list[_Player] = []
+        self._started = 0
+        self._began_s = self._began_epoch_s = 0.0
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Session:
+        with contextlib.ExitStack() as undo:
+            self._cleanup = undo
+            self._start_generators()
+            self._began_s, self._began_epoch_s = time.monotonic(), time.time()
+            undo.callback(self._dismiss_players)
+            self._wait(lambda: not self.rungs().empty, "no player asked for a segment", while_waiting=self.tend)
+            self._cleanup = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def tend(self) -> None:
+        """Let players arrive and leave. Raises UserError when a generator has died, with the tail of its log."""
+        now_s = time.monotonic() - self._began_s
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise self._died(name, process)
+        for player in list(self._players):
+            self._tend_player(player, now_s)
+        while self._coming and self._coming[0].arrive_s <= now_s:
+            visit = self._coming.pop(0)
+            argv = video.player(self._home, self._ue_address, visit.client)
+            self._players.append(_Player(visit, self._dn.start(argv, log=self._fresh_log(visit.client))))
+            self._started += 1
+
+    def processes(self) -> dict[str, int]:
+        """Name and pid of the generators that live as long as the session; players come and go."""
+        return {name: process.pid for name, process in self._processes.items()}
+
+    def flows(self) -> pd.DataFrame:
+        """tables.FLOWS, after the session: the true class of every flow, as the generators that made them know it.
+
+        URLLC from the plan, eMBB from the server's access log.
+        """
+        embb = video.flows(self._access_log.read_text(), self._ue_address)
+        return pd.concat([self._plan[list(tables.FLOWS.columns)], embb], ignore_index=True)
+
+    def rungs(self) -> pd.DataFrame:
+        """tables.RUNGS, after the session: the segments that the players asked for."""
+        return video.rungs(self._access_log.read_text(), tables.read_json(self._ladder / INDEX), self._began_epoch_s)
+
+    def report(self) -> dict[str, Any]:
+        """After the session: the sender's own account, and how many clients started, and played a segment."""
+        return {
+            "urllc": tables.read_json(self._account),
+            "embb": {"clients_started": self._started, "clients_played": int(self.rungs()["client"].nunique())},
+        }
+
+    @property
+    def _access_log(self) -> Path:
+        return self._workdir / "access.log"
+
+    @property
+    def _account(self) -> Path:
+        return self._workdir / "sender.json"
+
+    @property
+    def _home(self) -> Path:
+        return self._workdir / "player-home"
+
+    def _log(self, name: str) -> Path:
+        return self._workdir / f"{name}.log"
+
+    def _fresh_log(self, name: str) -> Path:
+        """The log's path, without what an earlier session has left there."""
+        self._log(name).unlink(missing_ok=True)
+        return self._log(name)
+
+    def _start_generators(self) -> None:
+        """Server, sink, sender, in this order; returns when each of them says that it works."""
+        (self._workdir / "nginx-temp").mkdir(parents=True, exist_ok=True)
+        self._home.mkdir(mode=0o700, exist_ok=True)
+        pid_file = self._workdir / "nginx.pid"
+        for left_over in (pid_file, self._access_log, self._account):
+            left_over.unlink(missing_ok=True)
+
+        scan = self._dn.start(video.check_player(self._home), log=self._fresh_log("player-check"))
+        self._cleanup.callback(stop, scan)
+        self._wait(lambda: scan.poll() is not None, "GStreamer did not finish the scan of its plugins")
+        if scan.returncode:
+            raise self._died("player-check", scan)
+
+        (self._workdir / "nginx.conf").write_text(video.server_config(self._workdir, self._ladder, self._ue_address))
+        self._launch(SERVER, self._ran, video.server(self._workdir))
+        self._cleanup.callback(self._drain_server)
+        # nginx writes its pid after it has begun to listen.
+        self._wait_for(SERVER, pid_file.exists)
+
+        plan_file = self._workdir / "plan.txt"
+        plan_file.write_text(lines(self._plan))
+        self._launch(SINK, self._dn, [self._control, "sink"], stdin=plan_file)
+        self._wait_for(SINK, lambda: self._said(SINK, "ready"))
+        self._launch(SENDER, self._ran, [self._control, "send", self._account], stdin=plan_file)
+        self._wait_for(SENDER, lambda: self._said(SENDER, "sending"))
+
+    def _said(self, name: str, word: str) -> bool:
+        return word in self._log(name).read_text().split()
+
+    def _launch(self, name: str, host: Host, argv: Sequence[str | Path], stdin: Path = Path("/dev/null")) -> None:
+        with stdin.open("rb") as source:
+            process = host.start(argv, log=self._fresh_log(name), stdin=source)
+        self._processes[name] = process
+        self._cleanup.callback(stop, process)
+
+    def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
+        def check() -> None:
+            if self._processes[name].poll() is not None:
+                raise self._died(name, self._processes[name])
+
+        self._wait(ready, f"{name} did not start", while_waiting=check)
+
+    def _wait(
+        self, ready: Callable[[], bool], otherwise: str, while_waiting: Callable[[], None] = lambda: None
+    ) -> None:
+        deadline = time.monotonic() + _START_S
+        while not ready():
+            while_waiting()
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{otherwise} within {_START_S:.0f} s",
+                    f"check that UE and data network reach each other, and read the logs in {self._workdir}",
+                )
+            time.sleep(0.05)
+
+    def _tend_player(self, player: _Player, now_s: float) -> None:
+        if player.process.poll() is not None:
+            # The end of the video is a leave too; the exit status of a player that was interrupted says nothing.
+            if player.process.returncode and player.asked_at_s is None:
+                raise self._died(player.visit.client, player.process)
+            self._players.remove(player)
+        elif player.asked_at_s is None and player.visit.leave_s <= now_s:
+            player.process.send_signal(signal.SIGINT)
+            player.asked_at_s = now_s
+        elif player.asked_at_s is not None and player.asked_at_s + _LEAVE_S <= now_s:
+            player.process.kill()
+
+    def _dismiss_players(self) -> None:
+        for player in self._players:
+            if player.process.poll() is None:
+                player.process.send_signal(signal.SIGINT)
+        for player in self._players:
+            stop(player.process, grace_s=_LEAVE_S, by=signal.SIGINT)
+        self._players.clear()
+
+    def _drain_server(self) -> None:
+        """Wait until the server has noticed that the players have gone: it logs a request when the request ends."""
+        deadline = time.monotonic() + _DRAIN_S
+        while _connections(self._processes[SERVER].pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _died(self, name: str, process: subprocess.Popen[bytes]) -> UserError:
+        tail = "\n".join(self._log(name).read_text(errors="replace").splitlines()[-10:])
+        return UserError(
+            f"the traffic generator {name} ended with status {process.returncode}; its last words:\n{tail}",
+            f"mend what they name and run again; the whole log is {self._log(name)}",
+        )
+
+
+def _connections(pid: int) -> int:
+    """TCP connections to the video's port that are open in the network of process `pid`; 0 when it has ended."""
+    try:
+        rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    except OSError:
+        return 0
+    held = {"01", "08"}  # ESTABLISHED, and CLOSE_WAIT, which the server has not closed yet
+    return sum(row[1].endswith(f":{video.PORT:04X}") and row[3] in held for row in rows)

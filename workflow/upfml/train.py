@@ -1,0 +1,67 @@
+"""The random forest (paper, section 3.2) and its scores on both splits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+)
+
+from upfml import tables
+
+
+def fit(
+    windows: pd.DataFrame, split: str, *, max_depth: int, n_estimators: int, min_samples_leaf: int, seed: int
+) -> RandomForestClassifier:
+    """A forest trained on the windows whose column `split` says train."""
+    rows = windows[windows[split] == "train"]
+    forest = RandomForestClassifier(
+        max_depth=max_depth, n_estimators=n_estimators, min_samples_leaf=min_samples_leaf, random_state=seed
+    )
+    return forest.fit(rows[tables.FEATURES].to_numpy(), rows["label"].to_numpy())
+
+
+def score(forest: RandomForestClassifier, windows: pd.DataFrame, split: str) -> dict[str, Any]:
+    """The forest's scores on the windows whose column `split` says test (see `scores`)."""
+    rows = windows[windows[split] == "test"]
+    return scores(rows["label"].to_numpy(), forest.predict(rows[tables.FEATURES].to_numpy()))
+
+
+def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Accuracy with its 95% Wilson interval, balanced accuracy, per-class scores and the confusion matrix.
+
+    `truth` and `predicted` have shape (n,), n > 0; rows of the matrix are true classes. `majority_accuracy` is what
+    always naming the more frequent class would reach.
+    """
+    labels = list(tables.CLASS_NAMES)
+    right = int((truth == predicted).sum())
+    interval = binomtest(right, len(truth)).proportion_ci(method="wilson")
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=labels, zero_division=0.0
+    )
+    return {
+        "accuracy": float(accuracy_score(truth, predicted)),
+        "accuracy_low": float(interval.low),
+        "accuracy_high": float(interval.high),
+        "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
+        "majority_accuracy": float(np.bincount(truth).max() / len(truth)),
+        "test_windows": len(truth),
+        "per_class": {
+            tables.CLASS_NAMES[label]: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(support[i]),
+            }
+            for i, label in enumerate(labels)
+        },
+        "confusion": confusion_matrix(truth, predicted, labels=labels).tolist(),
+    }
