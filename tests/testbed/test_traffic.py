@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pyroute2 import NetNS, netns
+
 from upfml import tables
 from upfml.errors import UserError
 from upfml.flowkey import flow_id

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from upfml import headers
 from upfml.errors import UserError
 

@@ -4,6 +4,7 @@ import subprocess
 
 import pandas as pd
 import pytest
+
 from upfml import tables
 from upfml.flowkey import TCP, UDP
 from upfml.traffic import control

@@ -3,6 +3,7 @@
 import resource
 
 import pytest
+
 from upfml import tables
 from upfml.errors import UserError
 from upfml.traffic import ladder

@@ -1,6 +1,7 @@
 """The clients' schedule, and what the server's access log says about flows and rungs."""
 
 import pytest
+
 from upfml import tables
 from upfml.traffic import video
 

@@ -5,13 +5,13 @@ rule provision:
     output:
         json="results/provision.json",
         text="results/provision.txt",
-    params:
-        config=section("testbed"),
     log:
         "results/logs/provision.log",
-    message:
-        "Checking the hosts of the test bed: kernel, BCC, tools, idle CPU"
     # All cores: another rule would disturb the look at the idle CPU.
     threads: workflow.cores
+    params:
+        config=section("testbed"),
+    message:
+        "Checking the hosts of the test bed: kernel, BCC, tools, idle CPU"
     script:
         "../scripts/provision.py"

@@ -2,8 +2,6 @@
 
 import logging
 
-from snakemake.script import snakemake
-
 from upfml import provision
 from upfml.glue import rule
 

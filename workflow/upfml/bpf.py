@@ -118,7 +118,7 @@ class Module:
 
     def __getitem__(self, table: str) -> Any:
         """A map, as BCC's table object."""
-        return self._bcc[table]
+        return self._bcc[table.encode()]
 
     def load(self, function: str, kind: int = XDP) -> Program:
         """Load a program. Raises VerifierRefused with the verifier's reason."""
@@ -144,7 +144,7 @@ class Module:
 
     def read_events(self, table: str, callback: Callable[[int, int, int], None], pages: int) -> None:
         """Have `poll` call back (cpu, address, bytes) for each event of a perf buffer of `pages` pages a CPU."""
-        self._bcc[table].open_perf_buffer(callback, page_cnt=pages, lost_cb=lambda _: None)  # the kernel side counts
+        self[table].open_perf_buffer(callback, page_cnt=pages, lost_cb=lambda _: None)  # the kernel side counts
 
     def poll(self, timeout_ms: int) -> None:
         """Deliver the events that are there, waiting up to `timeout_ms` for the first."""
@@ -152,7 +152,7 @@ class Module:
 
     def counters(self) -> dict[str, int]:
         """The map `counters`, summed over the CPUs, by name."""
-        table = self._bcc["counters"]
+        table = self["counters"]
         return {name: sum(table[table.Key(i)]) for i, name in enumerate(counter_names())}
 
     def attach(self, device: str, program: Program, mode: str) -> None:
@@ -162,7 +162,7 @@ class Module:
         """
         function = self._bcc.Function(self._bcc, program.name.encode(), program.fd)
         try:
-            self._bcc.attach_xdp(device, function, XDP_FLAGS[mode] | XDP_FLAGS_UPDATE_IF_NOEXIST)
+            self._bcc.attach_xdp(device.encode(), function, XDP_FLAGS[mode] | XDP_FLAGS_UPDATE_IF_NOEXIST)
         except Exception as error:
             raise UserError(
                 f"cannot attach {program.name} to {device} ({mode} XDP): {error}",
@@ -171,7 +171,7 @@ class Module:
 
     def detach(self, device: str, mode: str) -> None:
         """Take the program off the device's XDP hook."""
-        self._bcc.remove_xdp(device, XDP_FLAGS[mode])
+        self._bcc.remove_xdp(device.encode(), XDP_FLAGS[mode])
 
 
 def _last_word(log: str, error: int) -> str:

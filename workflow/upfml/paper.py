@@ -27,9 +27,9 @@ from upfml.metrics import (
     Estimate,
     by_trial,
     mean_over_trials,
+    offline,
     ratio_over_trials,
     require_arms,
-    share_of_windows,
 )
 
 ACCURACY_TOLERANCE_POINTS = 1.0
@@ -183,7 +183,7 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison
         versus = (sign, mean_over_trials(values["kernel"] - values["user"]))
         return [row(quantity, arm, mean(values[arm]), remarks[arm], versus) for arm in ("kernel", "user")]
 
-    sklearn = _offline(scores, "random", "accuracy")
+    sklearn = offline(scores["random"])
     lost_by_conversion = mean_over_trials(sklearn.value - of("kernel", "accuracy"))
     gained_by_user = mean_over_trials(of("user", "accuracy") - of("kernel", "accuracy"))
     trees = {arm: of(arm, "inference_mean") / _NS_PER_US for arm in CLASSIFYING_ARMS}
@@ -289,14 +289,13 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
     def add(quantity: str, arm: str, unit: str, here: Estimate, remark: str) -> None:
         rows.append(Comparison(quantity, arm, unit, None, here, remark))
 
-    for split, words in (("random", "random split"), ("grouped", "no flow on both sides of the split")):
-        windows = f"{words}, {scores[split]['test_windows']} held-out windows"
+    for split, words in (("random", "random split"), ("grouped", "split by flow")):
+        score = scores[split]
+        windows = f"{score['test_windows']} held-out windows; no flow is on both sides of the split by flow"
         if split == "grouped":
-            add(
-                f"accuracy, {words}", "sklearn", "%", _offline(scores, split, "accuracy"), f"{windows}, Wilson interval"
-            )
+            add(f"accuracy, {words}", "sklearn", "%", offline(score), f"{windows}; Wilson interval")
         for name, quantity in (("balanced_accuracy", "balanced accuracy"), ("majority_accuracy", "majority class")):
-            add(f"{quantity}, {words}", "sklearn", "%", _offline(scores, split, name), windows)
+            add(f"{quantity}, {words}", "sklearn", "%", Estimate(100 * score[name], None, None, 0), windows)
     for arm in CLASSIFYING_ARMS:
         add("balanced accuracy", arm, "%", mean_over_trials(of(arm, "balanced_accuracy"), _PERCENT), "live traffic")
         always = mean_over_trials(of(arm, "majority_accuracy"), _PERCENT)
@@ -347,14 +346,6 @@ def _measured(metrics: pd.DataFrame, arm: str, metric: str) -> pd.Series[float]:
             f"no run of arm {arm} has a value of {metric}", f"remove results/runs/{arm} and run again: see its logs"
         )
     return values
-
-
-def _offline(scores: dict[str, Any], split: str, name: str) -> Estimate:
-    """A score of scikit-learn's model in %. Wilson's interval holds for shares of windows, so for accuracy alone."""
-    score = scores[split]
-    if name == "accuracy":
-        return share_of_windows(score["accuracy"], score["test_windows"])
-    return Estimate(100 * score[name], None, None, 0)
 
 
 def _less_one(bound: float | None) -> float | None:

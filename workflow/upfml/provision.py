@@ -48,7 +48,7 @@ KERNEL_OPTIONS = {
 
 TRIALS: dict[str, tuple[str, str, str]] = {
     "headers": ("kernel headers for BCC", "any version", _SET_UP),
-    "bcc": ("BCC", "compiles and loads a program", f"{_SET_UP}; the compiler's or verifier's message is in `found`"),
+    "bcc": ("BCC", "compiles and loads a program", f"{_SET_UP}, and a kernel with BPF"),
     "jit": ("BPF JIT", "in use", "sysctl net.core.bpf_jit_enable=1"),
     "test_run": ("BPF_PROG_TEST_RUN", "with metadata (Linux 5.15)", _KERNEL),
     "veth": ("veth in a network namespace", "can be made", _KERNEL),
@@ -105,7 +105,7 @@ class Report:
             partial.write_text(self.text())
 
     def text(self) -> str:
-        """A table a host, then the remedies of all that is not ok."""
+        """A table for each host, then the remedies of the warnings (those of failures: `raise_if_failed`)."""
         lines: list[str] = []
         width = max((len(finding.check) for finding in self.findings), default=0)
         for host in dict.fromkeys(finding.host for finding in self.findings):
@@ -115,8 +115,7 @@ class Report:
                     wanted = "" if finding.verdict == "ok" else f"   (wanted: {finding.wanted})"
                     lines.append(f"{finding.verdict:<8} {finding.check:<{width}}  {finding.found}{wanted}")
             lines.append("")
-        for verdict in ("failed", "warning"):
-            lines += [_remedy(finding) for finding in self.findings if finding.verdict == verdict]
+        lines += [_remedy(finding) for finding in self.findings if finding.verdict == "warning"]
         return "\n".join(lines).rstrip() + "\n"
 
     def raise_if_failed(self) -> None:
@@ -125,8 +124,8 @@ class Report:
         if failed:
             hosts = ", ".join(dict.fromkeys(finding.host for finding in failed))
             raise UserError(
-                f"{hosts} cannot run the experiment:\n" + "\n".join(f"  {_remedy(finding)}" for finding in failed),
-                "mend the above, each as it says, and run again",
+                "\n  ".join([f"{hosts} cannot run the experiment:", *map(_remedy, failed)]),
+                "mend each as it says above, and run again",
             )
 
 
@@ -166,6 +165,11 @@ class _Host:
     python: str
 
     def findings(self) -> Iterator[Finding]:
+        answer = self.run(["true"])
+        if answer.returncode != 0:
+            found = answer.stderr.strip() or f"status {answer.returncode}"
+            yield self.finding("runs commands", found, "yes", False, "mend the way to that host")
+            return
         yield self.idle()
         yield self.root()
         yield from self.machine()
@@ -249,17 +253,18 @@ class _Host:
 
     def trials(self) -> Iterator[Finding]:
         done = self.run([self.python, "-m", "upfml.trial"])
+        messages = " ".join(done.stderr.split())[-1000:]
         try:
             results = json.loads(done.stdout)
         except ValueError:
-            results = {}
-        messages = " ".join(done.stderr.split())[-1000:]
+            found = f"ended with status {done.returncode}: {messages}"
+            yield self.finding("trial of BCC and the kernel", found, "results", False, _SET_UP)
+            return
         for step, (name, wanted, remedy) in TRIALS.items():
-            result = results.get(step, {"passed": False, "found": f"the trial ended early ({done.returncode})"})
-            found = result["found"]
-            if not result["passed"] and messages and not found.startswith("not tried"):
-                found = f"{found}: {messages}"
-            yield self.finding(name, found, wanted, result["passed"], remedy)
+            passed, tried, found = (results[step][key] for key in ("passed", "tried", "found"))
+            if step == "bcc" and tried and not passed:
+                found = f"{found}: {messages}"  # BCC prints the reasons past Python
+            yield self.finding(name, found, wanted, passed, remedy if tried else "mend that first")
 
     def tool(self, name: str, version_option: str) -> Finding:
         done = self.run([name, version_option])

@@ -38,6 +38,7 @@ class TestRun:
         struct.pack_into("<Q", self._data, 0, t_ns)
         self._data[8:size] = frame
         self._attr.data_size_in = size
+        self._attr.data_size_out = 0  # the last call's size is in it, and would be this one's limit
         self._context.data_end = size
         result = bpf(BPF_PROG_TEST_RUN, self._attr)
         if result < 0:

@@ -1,7 +1,7 @@
 """What this machine's kernel does when it is asked: each thing that the experiment needs of it, done once.
 
-`python -m upfml.trial` prints a JSON object, step -> {passed, found}; provision.py runs it on every host. The devices
-live in a network namespace without a name, which goes with the process, also when that is killed.
+`python -m upfml.trial` prints a JSON object, step -> {passed, tried, found}; provision.py runs it on every host. The
+devices live in a network namespace without a name, which goes with the process, also when that is killed.
 """
 
 from __future__ import annotations
@@ -139,13 +139,14 @@ def main() -> None:
     results: dict[str, dict[str, Any]] = {}
     for name, (step, needs) in STEPS.items():
         missing = [need for need in needs if not results[need]["passed"]]
+        if missing:
+            results[name] = {"passed": False, "tried": False, "found": f"not tried without {' and '.join(missing)}"}
+            continue
         try:
-            if missing:
-                raise RuntimeError(f"not tried without {' and '.join(missing)}")
-            results[name] = {"passed": True, "found": step(trial)}
+            passed, found = True, step(trial)
         except Exception as error:  # whatever it is, it is this step's result
-            found = error.cause if isinstance(error, UserError) else f"{error or type(error).__name__}"
-            results[name] = {"passed": False, "found": found}
+            passed, found = False, error.cause if isinstance(error, UserError) else str(error) or type(error).__name__
+        results[name] = {"passed": passed, "tried": True, "found": found}
     print(json.dumps(results))
 
 

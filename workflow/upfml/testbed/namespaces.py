@@ -41,6 +41,8 @@ UPLINK_TEID, DOWNLINK_TEID, QFI = 0x10001, 0x20001, 9
 """One PDU session. QFI 9, the usual default flow: the network has not been told what the traffic is."""
 
 N3_MTU_BYTES = 1500
+TCP_CONGESTION_CONTROL = "cubic"
+"""Linux's default, also on the paper's machines; this machine's own choice would shape the IATs of both classes."""
 _OFFLOADS = (
     "tx-tcp-segmentation",
     "tx-tcp6-segmentation",
@@ -54,6 +56,9 @@ _OFFLOADS = (
 )
 """A superpacket that is encapsulated first and segmented afterwards carries wrong GTP-U lengths; a checksum left to the
 device would be wrong on N3."""
+
+_TCP = {"cc_algo": TCP_CONGESTION_CONTROL}
+"""By route: a namespace may not choose it by sysctl unless the whole machine allows that."""
 
 _INGRESS, _EGRESS = "ffff:fff2", "ffff:fff3"
 _TBF_BURST_BYTES = 16_000
@@ -123,6 +128,7 @@ class Namespaces:
             "n3_mtu_bytes": N3_MTU_BYTES,
             "ue_mtu_bytes": self._ue_mtu_bytes,
             "offloads_off": list(_OFFLOADS),
+            "tcp_congestion_control": TCP_CONGESTION_CONTROL,
             "gtpu": {"uplink_teid": UPLINK_TEID, "downlink_teid": DOWNLINK_TEID, "qfi": QFI},
         }
 
@@ -143,11 +149,11 @@ class Namespaces:
             ip.addr("add", index=ue, address=UE, prefixlen=32)
             ip.addr("add", index=_index(ip, N3), address=GNB_N3, prefixlen=24)
             self._up(ip, UE_DEVICE, GNB_DEVICE, N3)
-            ip.route("add", dst="0.0.0.0/0", oif=ue, prefsrc=UE)
+            ip.route("add", dst="0.0.0.0/0", oif=ue, prefsrc=UE, metrics=_TCP)
         with IPRoute(netns=self.dn.namespace) as ip:
             ip.addr("add", index=_index(ip, N6), address=DN, prefixlen=24)
             self._up(ip, N6)
-            ip.route("add", dst="0.0.0.0/0", gateway=UPF_N6)
+            ip.route("add", dst="0.0.0.0/0", gateway=UPF_N6, metrics=_TCP)
         with IPRoute(netns=self.upf.namespace) as ip:
             ip.addr("add", index=_index(ip, N3), address=UPF_N3, prefixlen=24)
             ip.addr("add", index=_index(ip, N6), address=UPF_N6, prefixlen=24)

@@ -1,0 +1,154 @@
+"""The in-kernel classifier, by BPF_PROG_TEST_RUN: windows, features and forest against Python and the shared library."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.forests import noisy_forest
+from upfml import convert, events, frames
+from upfml.bpf import VerifierRefused
+from upfml.classify import kernel
+from upfml.classify.user import predictor
+from upfml.features import Definition, Flow
+from upfml.flowkey import UDP
+from upfml.testrun import TestRun
+
+DEFINITION = Definition(500_000_000, 1_000)
+
+
+class Classifier:
+    """The real classifier with its decisions."""
+
+    def __init__(self, model: Path, when: str, definition: Definition = DEFINITION) -> None:
+        self.module, self.programs = kernel.load(model, definition, when, replay=True)
+        self._run = TestRun(self.programs[0])
+        self._raw = bytearray()
+        size = events.DECISION_EVENT.itemsize
+        self.module.read_events("decisions", lambda _c, data, _s: self._raw.extend(ctypes.string_at(data, size)), 64)
+
+    def __call__(self, frame: bytes, times_ns: list[int]) -> np.ndarray:
+        """The decisions on packets of one flow."""
+        self._raw.clear()
+        for number, t_ns in enumerate(times_ns):
+            self._run(frame, t_ns)
+            if number % 512 == 0:
+                self.module.poll(0)
+        self.module.poll(0)
+        return np.frombuffer(bytes(self._raw), events.DECISION_EVENT)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    convert.write(noisy_forest(trees=10, depth=10), 3, "tailcall", folder)
+    convert.shared_library(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_window(model: Path) -> Classifier:
+    return Classifier(model, "window")
+
+
+@pytest.fixture(scope="module")
+def by_packet(model: Path) -> Classifier:
+    return Classifier(model, "packet")
+
+
+_ports = iter(range(1, 60_000))
+
+
+def new_flow() -> bytes:
+    """The frame of a flow that the classifier has not seen."""
+    return frames.n3(frames.inner("10.60.0.1", next(_ports), "10.70.0.1", 5_001, UDP, 60))
+
+
+def expected(times_ns: list[int], when: str) -> list[tuple[int, int, tuple[int, ...]]]:
+    """What features.Flow says: (window, packets, features) of every classification."""
+    flow, last_ns, subjects = Flow(times_ns[0]), times_ns[0], []
+    for t_ns in times_ns[1:]:
+        closed = flow.packet(t_ns, t_ns - last_ns, DEFINITION)
+        last_ns = t_ns
+        subject = flow.running() if when == "packet" else closed
+        if subject is not None:
+            subjects.append((subject.window, subject.packets, subject.features))
+    return subjects
+
+
+def observed(decisions: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
+    names = ("iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var")
+    return [
+        (int(row["window"]), int(row["packets"]), tuple(int(row[name]) for name in names)) for row in decisions
+    ]
+
+
+# From back-to-back packets to a silence of minutes, which a longer IAT than IAT_MAX needs.
+gaps_ns = st.one_of(
+    st.integers(0, 20_000_000), st.integers(490_000_000, 510_000_000), st.integers(0, 3_000_000_000_000)
+)
+
+
+@pytest.mark.parametrize("when", ["window", "packet"])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(gaps=st.lists(gaps_ns, min_size=1, max_size=60), start=st.integers(1, 10**15))
+def test_kernel_and_python_agree_on_every_window(
+    request: pytest.FixtureRequest, when: str, gaps: list[int], start: int
+) -> None:
+    classifier = request.getfixturevalue("by_window" if when == "window" else "by_packet")
+    times = [start + int(total) for total in np.cumsum([0, *gaps])]
+    assert observed(classifier(new_flow(), times)) == expected(times, when)
+
+
+def test_a_window_with_more_packets_than_it_can_count(by_window: Classifier) -> None:
+    times = [7_000 * packet for packet in range(71_430 * 3)]  # 7 us apart: 71,428 IATs a window, over the limit
+    assert observed(by_window(new_flow(), times)) == expected(times, "window")
+
+
+def test_forest_in_kernel_is_the_forest_in_user_space(model: Path, by_packet: Classifier) -> None:
+    predict = predictor(model / "model.so")
+    random = np.random.default_rng(3)
+    times = np.cumsum(np.abs(random.normal(12_000_000, 9_000_000, 4_000)).astype("int64")).tolist()
+    decisions = by_packet(new_flow(), times)
+    assert len(decisions) > 3_000
+    predicted = [predict(features) for _, _, features in observed(decisions)]
+    assert set(predicted) == {0, 1}
+    assert decisions["predicted"].tolist() == predicted
+
+
+def test_times_are_in_order(by_window: Classifier) -> None:
+    decisions = by_window(new_flow(), [10_000_000 * packet for packet in range(500)])
+    assert (decisions["t_label_ns"] > decisions["t_features_ns"]).all()
+
+
+def test_every_packet_and_decision_is_counted(model: Path) -> None:
+    classifier = Classifier(model, "window")
+    decisions = classifier(new_flow(), [10_000_000 * packet for packet in range(1_000)])
+    counters = classifier.module.counters()
+    assert counters["flow"] == 1_000
+    assert counters["event_sent"] == len(decisions) == 18  # windows 1 to 18 of 20: the first has none before it
+    assert counters["event_lost"] == counters["inference_broken"] == 0
+
+
+@pytest.mark.parametrize("division", [1, 2, 10, [5, 5], [1, 8, 1]])
+def test_any_division_gives_the_same_classes(model: Path, tmp_path: Path, division: int | list[int]) -> None:
+    convert.write(noisy_forest(trees=10, depth=6), division, "tailcall", tmp_path)
+    convert.shared_library(tmp_path)
+    predict = predictor(tmp_path / "model.so")
+    classifier = Classifier(tmp_path, "packet")
+    times = np.cumsum(np.random.default_rng(5).integers(0, 40_000_000, 600)).tolist()
+    decisions = classifier(new_flow(), times)
+    assert decisions["predicted"].tolist() == [predict(features) for _, _, features in observed(decisions)]
+
+
+def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -> None:
+    convert.write(noisy_forest(trees=12, depth=20, rows=6_000), 1, "tailcall", tmp_path)
+    with pytest.raises(VerifierRefused) as refusal:
+        kernel.load(tmp_path, DEFINITION, "window")
+    assert refusal.value.program == "forest_part_0"
+    assert refusal.value.reason

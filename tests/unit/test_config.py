@@ -1,0 +1,81 @@
+"""Every wrong key, type, range or combination in config.yaml is named."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from upfml import config as upfml_config
+from upfml.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    config = copy.deepcopy(QUICK)
+    *path, last = key.split(".")
+    place = config
+    for part in path:
+        place = place[part]
+    place[last] = value
+    return config
+
+
+def test_the_settings_that_come_with_the_project_are_right() -> None:
+    upfml_config.check(QUICK)
+    for preset in (ROOT / "presets").glob("*.yaml"):
+        merged = copy.deepcopy(QUICK)
+        for section, values in yaml.safe_load(preset.read_text()).items():
+            merged[section] = merged[section] | values if isinstance(values, dict) else values
+        upfml_config.check(merged)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("sede", 1, "sede"),
+        ("seed", -1, "seed"),
+        ("testbed.kind", "vm", "testbed.kind"),
+        ("testbed.prefix", "a b", "testbed.prefix"),
+        ("testbed.ue_mtu_bytes", 1500, "testbed.ue_mtu_bytes"),
+        ("testbed.n3_rate_mbit_s", 10, "testbed.n3_rate_mbit_s"),
+        ("traffic.video.ladder_mbit_s", [1], "traffic.video.ladder_mbit_s"),
+        ("traffic.robot_arm.period_ms", [16, 5], "traffic.robot_arm.period_ms"),
+        ("traffic.robot_arm.flows", 150, "overlap"),
+        ("traffic.motion_control.period_ms", [0.01], "traffic.motion_control.period_ms"),
+        ("features.window_ms", 0, "features.window_ms"),
+        ("features.iat_unit", "ns", "features.iat_unit"),
+        ("model.max_depth", 10, "model.max_depth"),
+        ("model.max_depth", [10, "x"], "model.max_depth.1"),
+        ("model.max_depth", [3, 5], "model.deployed"),
+        ("convert.division", [5, 5], "convert.division"),
+        ("convert.division", 0, "convert.division"),
+        ("classify.when", "never", "classify.when"),
+        ("runs.arms", ["kernel", "kernel"], "runs.arms"),
+        ("runs.trials", 0, "runs.trials"),
+        ("runs.trials", "3", "runs.trials"),
+    ],
+)
+def test_names_the_key_and_the_remedy(key: str, value: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says) as error:
+        upfml_config.check(changed(key, value))
+    assert error.value.remedy
+
+
+def test_a_missing_key_is_named() -> None:
+    config = copy.deepcopy(QUICK)
+    del config["runs"]["trials"]
+    with pytest.raises(UserError, match="'trials' is a required property"):
+        upfml_config.check(config)
+
+
+def test_points_are_depth_times_trees() -> None:
+    config = changed("model.max_depth", [3, 10])
+    config["model"]["n_estimators"] = [1, 10]
+    assert list(upfml_config.points(config)) == ["depth3-trees1", "depth3-trees10", "depth10-trees1", "depth10-trees10"]
+    assert upfml_config.deployed_point(config) == "depth10-trees10"

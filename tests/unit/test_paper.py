@@ -1,0 +1,183 @@
+"""paper: the published numbers beside ours, and how they agree."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from upfml import metrics, paper, tables
+from upfml.errors import UserError
+from upfml.metrics import Estimate
+
+KEYS = ["quantity", "arm", "unit", "paper", "here", "here_low", "here_high", "trials", "note"]
+SPLIT = {
+    "accuracy": 0.9997,
+    "accuracy_low": 0.999,
+    "accuracy_high": 0.9999,
+    "balanced_accuracy": 0.99,
+    "majority_accuracy": 0.87,
+    "test_windows": 1500,
+}
+SCORES = {"random": SPLIT, "grouped": {**SPLIT, "accuracy": 0.97}}
+VALUES = {
+    "none": {"cpu_total_mean": 9, "cpu_usr_mean": 2, "cpu_sys_mean": 0.1, "cpu_soft_mean": 6.9,
+             "context_switches_mean": 3000, "cpus": 2},
+    "user": {"accuracy": 99.91, "balanced_accuracy": 99, "majority_accuracy": 87, "inference_mean": 4000,
+             "features_and_inference_mean": 32880, "arrival_to_label_mean": 90000, "arrival_to_user_space_mean": 90000,
+             "cpu_usr_mean": 5.83, "cpu_sys_mean": 0.25, "cpu_soft_mean": 9.71, "cpu_total_mean": 15.79,
+             "cpu_usr_p25": 5, "cpu_usr_p75": 7, "context_switches_mean": 5736.07, "context_switches_max": 12000,
+             "classifier_context_switches_mean": 900, "events_lost_share": 0.1, "cpus": 2},
+    "kernel": {"accuracy": 99.60, "balanced_accuracy": 99, "majority_accuracy": 87, "inference_mean": 904.6,
+               "features_and_inference_mean": 1300, "arrival_to_label_mean": 1300, "arrival_to_user_space_mean": 60000,
+               "cpu_usr_mean": 2.91, "cpu_sys_mean": 0.44, "cpu_soft_mean": 9.52, "cpu_total_mean": 12.87,
+               "context_switches_mean": 3452.09, "classifier_context_switches_mean": 30, "events_lost_share": 0.0,
+               "cpus": 2},
+}  # fmt: skip
+"""The paper's own results as if they had been measured here, and what it does not give."""
+
+
+def measured(trials: int = 3, spread: float = 0.001, **changed: dict[str, float]) -> pd.DataFrame:
+    """Table metrics with VALUES in every trial, each moved by `spread` of itself from trial to trial."""
+    rows = []
+    for arm, values in VALUES.items():
+        whole = values | changed.get(arm, {})
+        whole |= {name.replace("_mean", "_median"): value for name, value in whole.items() if name.endswith("_mean")}
+        for trial in range(1, trials + 1):
+            moved = 1 + spread * (trial - (trials + 1) / 2) * (-1 if arm == "user" else 1)
+            rows += [
+                (arm, "depth10-trees10", trial, name, float(value) * (1 if name == "cpus" else moved), "x")
+                for name, value in whole.items()
+            ]
+    return pd.DataFrame(rows, columns=list(tables.METRICS.columns))
+
+
+def find(compared: list[paper.Comparison], quantity: str, arm: str) -> paper.Comparison:
+    (found,) = (c for c in compared if (c.quantity, c.arm, c.paper is None) == (quantity, arm, False))
+    return found
+
+
+def test_published_numbers_fit_together() -> None:
+    """The paper's totals, ratio and differences follow from its parts, so that none is mistyped here."""
+    of = paper.published
+    for arm in ("kernel", "user"):
+        assert sum(of(f"CPU {share}", arm) for share in ("usr", "sys", "soft")) == pytest.approx(of("CPU total", arm))
+    times = [of("classification time", arm) for arm in ("user", "kernel")]
+    assert times[0] / times[1] == pytest.approx(of("classification time, user over kernel", "user"), abs=0.005)
+    lost = of("accuracy", "sklearn") - of("accuracy", "kernel")
+    assert lost == pytest.approx(of("accuracy, scikit-learn minus kernel", "kernel"))
+    gained = of("accuracy", "user") - of("accuracy", "kernel")
+    assert gained == pytest.approx(of("accuracy, user minus kernel", "user"))
+
+
+def test_every_published_number_is_compared_once_and_in_order() -> None:
+    rows = [c for c in paper.compare(measured(), SCORES) if c.paper is not None]
+    assert [(c.quantity, c.arm, c.unit, c.paper) for c in rows] == [
+        (number.quantity, number.arm, number.unit, number.value) for number in paper.PUBLISHED
+    ]
+
+
+def test_the_papers_own_results_agree_in_everything() -> None:
+    for c in paper.compare(measured(spread=1e-5), SCORES):
+        if c.paper is not None:
+            assert c.here.value == pytest.approx(c.paper, rel=1e-3), c.quantity
+            assert (c.magnitude, c.direction) in {("agrees", "agrees"), ("agrees", "")}, c.quantity
+
+
+def test_a_reversed_order_is_opposite() -> None:
+    compared = paper.compare(measured(kernel={"context_switches_mean": 9000}), SCORES)
+    for arm in ("kernel", "user"):
+        assert find(compared, "context switches", arm).direction == "opposite"
+    assert find(compared, "context switches", "kernel").magnitude == "differs"
+
+
+def test_a_difference_lost_in_the_noise_is_not_resolved() -> None:
+    compared = paper.compare(measured(spread=0.5), SCORES)
+    assert find(compared, "CPU soft", "kernel").direction == "not resolved"
+    assert "direction not resolved" in find(compared, "CPU soft", "kernel").as_row()["note"]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "published", "here", "verdict"),
+    [
+        ("CPU total", 10.0, 5.01, "agrees"),
+        ("CPU total", 10.0, 4.99, "differs"),
+        ("CPU total", 10.0, 19.9, "agrees"),
+        ("CPU total", 10.0, 20.1, "differs"),
+        ("accuracy", 99.0, 98.01, "agrees"),
+        ("accuracy", 99.0, 97.9, "differs"),
+        ("accuracy", 50.0, 99.0, "differs"),  # within a factor of 2, and yet
+    ],
+)
+def test_magnitude(quantity: str, published: float, here: float, verdict: str) -> None:
+    row = paper.Comparison(quantity, "kernel", "%", published, Estimate(here, None, None, 3), "")
+    assert row.magnitude == verdict
+
+
+def test_latency_rows_are_what_the_authors_timed() -> None:
+    compared = paper.compare(measured(), SCORES)
+    assert find(compared, "classification time", "kernel").here.value == pytest.approx(0.9046)
+    assert find(compared, "classification time", "user").here.value == pytest.approx(32.88)
+    like = {(c.quantity, c.arm): c.here.value for c in compared if c.paper is None}
+    assert like["trees alone, mean", "user"] == pytest.approx(4.0)
+    assert like["features and trees, mean", "kernel"] == pytest.approx(1.3)
+    assert like["arrival to class, mean, user over kernel", "user"] == pytest.approx(90 / 1.3, rel=1e-4)
+
+
+def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
+    rows = {(c.quantity, c.arm): c for c in paper.compare(measured(spread=0), SCORES) if c.paper is None}
+    assert rows["CPU total, cost over forwarding alone", "kernel"].here.value == pytest.approx(3.87)
+    assert rows["context switches, cost over forwarding alone", "user"].here.value == pytest.approx(2736.07)
+    assert rows["CPU total", "none"].here.value == pytest.approx(9)
+    assert rows["lost events", "user"].here.value == pytest.approx(0.1)
+    assert rows["CPUs of the machine", "all"].here.value == 2
+
+
+def test_forwarding_alone_need_not_be_run() -> None:
+    table = measured()
+    compared = paper.compare(table[table["arm"] != "none"], SCORES)
+    assert not any(c.arm == "none" or "forwarding alone" in c.quantity for c in compared)
+
+
+@pytest.mark.parametrize("arm", metrics.CLASSIFYING_ARMS)
+def test_a_missing_arm_is_the_users_to_mend(arm: str) -> None:
+    table = measured()
+    with pytest.raises(UserError, match=arm):
+        paper.compare(table[table["arm"] != arm], SCORES)
+
+
+def test_a_missing_metric_is_named() -> None:
+    table = measured()
+    with pytest.raises(UserError, match="kernel has a value of cpu_soft_mean"):
+        paper.compare(table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")], SCORES)
+
+
+def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
+    for row in json.loads(json.dumps([c.as_row() for c in paper.compare(measured(), SCORES)], allow_nan=False)):
+        assert list(row) == KEYS
+        assert math.isfinite(row["here"])
+        if row["here_low"] is not None:
+            assert row["here_low"] <= row["here"] <= row["here_high"]
+
+
+def test_one_trial_has_no_interval_and_says_so() -> None:
+    rows = [c.as_row() for c in paper.compare(measured(trials=1), SCORES)]
+    for row in (row for row in rows if row["trials"] == 1):
+        assert (row["here_low"], row["here_high"]) == (None, None)
+        assert row["note"].endswith("one trial: no interval")
+
+
+def test_scikit_learn_has_the_interval_of_its_windows() -> None:
+    row = find(paper.compare(measured(), SCORES), "accuracy", "sklearn")
+    assert (row.here.low, row.here.high, row.here.trials) == (pytest.approx(99.9), pytest.approx(99.99), 0)
+
+
+def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
+    compared = paper.compare(measured(), SCORES)
+    page = paper.markdown(compared)
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(lines) == len(compared) + 2 * 2  # two tables, each with two lines of head
+    widths = [line.count("|") for line in lines]
+    assert len(set(widths)) == 2 and "nan" not in page
+    assert f"Of {len(paper.PUBLISHED)} published numbers" in page

@@ -1,0 +1,73 @@
+"""Tables are whole, and checked on both sides."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from upfml import events, tables
+from upfml.errors import UserError
+from upfml.flowkey import TCP, UDP, flow_id
+
+
+def test_every_schema_has_an_empty_table(tmp_path: Path) -> None:
+    for name, schema in tables.BY_NAME.items():
+        path = tmp_path / f"{name}.parquet"
+        tables.write(tables.empty(schema), path, schema)
+        assert list(tables.read(path, schema).columns) == list(schema.columns)
+
+
+def test_wrong_rows_are_neither_written_nor_read(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.parquet"
+    wrong = pd.DataFrame({"arm": ["kernel"]})
+    with pytest.raises(UserError, match="metrics"):
+        tables.write(wrong, path, tables.METRICS)
+    assert list(tmp_path.iterdir()) == []
+    wrong.to_parquet(path)
+    with pytest.raises(UserError, match="metrics"):
+        tables.read(path, tables.METRICS)
+
+
+def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.parquet"
+    tables.write(tables.empty(tables.SWEEP), path, tables.SWEEP)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="sweep.parquet"):
+        tables.read(path, tables.SWEEP)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    tables.write_json({"old": True}, path)
+    with pytest.raises(UserError, match="No space left"), tables.whole_file(path) as partial:
+        partial.write_text("{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert tables.read_json(path) == {"old": True}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "five_tuple", [("10.60.0.1", 80, "10.70.0.1", 41_000, TCP), ("2001:db8::1", 0, "fe80::2", 65_535, UDP)]
+)
+def test_flow_keys_and_names(five_tuple: tuple[str, int, str, int, int]) -> None:
+    key = events.flow_key(*five_tuple)
+    assert len(key) == events.FLOW_KEY.itemsize
+    assert events.five_tuple(key) == five_tuple
+    assert events.flow_name(key) == flow_id(*five_tuple)
+
+
+def test_packet_events_become_rows() -> None:
+    raw = np.zeros(3, events.PACKET_EVENT)
+    keys = [
+        events.flow_key("10.60.0.1", 80, "10.70.0.1", port, TCP) for port in (41_000, 256, 41_000)
+    ]  # 256: a key whose last bytes are zero
+    raw["key"] = np.frombuffer(b"".join(keys), events.FLOW_KEY)
+    raw["iat_ns"], raw["qfi"], raw["teid"] = [-1, -1, 7], 9, 2**32 - 1
+    rows = tables.PACKETS.validate(events.packets_table(raw))
+    assert rows["dst_port"].tolist() == [41_000, 256, 41_000]
+    assert rows["iat_ns"].tolist() == [-1, -1, 7]
+    assert set(rows["src"]) == {"10.60.0.1"}

@@ -1,0 +1,14 @@
+"""Draw accuracy. In: decisions and losses of kernel and user, scores of the training. Out: PDF and PNG."""
+
+from upfml import metrics, tables
+from upfml.figures import accuracy, style
+from upfml.glue import rule
+
+with rule(snakemake):
+    figure = accuracy.draw(
+        metrics.gather(snakemake.input.decisions, tables.DECISIONS),
+        metrics.gather_losses(snakemake.input.losses),
+        tables.read_json(snakemake.input.scores),
+        snakemake.params.window_ms,
+    )
+    style.save(figure, snakemake.output.pdf, snakemake.output.png)

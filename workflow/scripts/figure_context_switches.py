@@ -1,0 +1,13 @@
+"""Draw context switches (figure 7). In: samples and losses of all runs. Out: PDF and PNG."""
+
+from upfml import metrics, tables
+from upfml.figures import context_switches, style
+from upfml.glue import rule
+
+with rule(snakemake):
+    figure = context_switches.draw(
+        metrics.gather(snakemake.input.samples, tables.SAMPLES),
+        metrics.gather_losses(snakemake.input.losses),
+        snakemake.params.window_ms,
+    )
+    style.save(figure, snakemake.output.pdf, snakemake.output.png)

@@ -1,0 +1,16 @@
+"""Draw the traffic. In: packets, flows, rungs and losses of the capture. Out: PDF and PNG."""
+
+from upfml import tables
+from upfml.figures import style, traffic
+from upfml.glue import rule
+
+with rule(snakemake):
+    figure = traffic.draw(
+        tables.read(snakemake.input.packets, tables.PACKETS),
+        tables.read(snakemake.input.flows, tables.FLOWS),
+        tables.read(snakemake.input.rungs, tables.RUNGS),
+        100 * tables.read_json(snakemake.input.loss)["rate"],
+        **snakemake.params.capture,
+        n3_rate_mbit_s=snakemake.params.n3_rate_mbit_s,
+    )
+    style.save(figure, snakemake.output.pdf, snakemake.output.png)

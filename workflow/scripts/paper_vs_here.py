@@ -1,0 +1,14 @@
+"""Compare with the paper. In: metrics and scores of the training. Out: the comparison as JSON and as Markdown."""
+
+from pathlib import Path
+
+from upfml import paper, tables
+from upfml.glue import rule
+
+with rule(snakemake):
+    compared = paper.compare(
+        tables.read(snakemake.input.metrics, tables.METRICS), tables.read_json(snakemake.input.scores)
+    )
+    tables.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
+    with tables.whole_file(Path(snakemake.output.page)) as partial:
+        partial.write_text(paper.markdown(compared))

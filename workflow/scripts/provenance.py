@@ -1,0 +1,14 @@
+"""Provenance of the whole experiment. In: config, provenance of every run. Out: one JSON for all of it."""
+
+from upfml import provenance, tables
+from upfml.glue import rule
+
+with rule(snakemake):
+    runs = {path: tables.read_json(path) for path in [snakemake.input.capture, *snakemake.input.runs]}
+    record = provenance.of(
+        snakemake.params.config,
+        start=min(run["start"] for run in runs.values()),
+        end=max(run["end"] for run in runs.values()),
+        runs=list(runs),
+    )
+    tables.write_json(record, snakemake.output[0])
