@@ -78,8 +78,8 @@ static __always_inline enum ip_outcome ipv6_parse(struct cursor *cursor, struct 
 			return IP_FRAGMENT;
 		ip->protocol = extension->next;
 	}
-	return ip->protocol == IPPROTO_HOPOPTS || ip->protocol == IPPROTO_ROUTING ||
-			       ip->protocol == IPPROTO_DSTOPTS || ip->protocol == IPPROTO_FRAGMENT ?
+	return ip->protocol == IPPROTO_HOPOPTS || ip->protocol == IPPROTO_ROUTING || ip->protocol == IPPROTO_DSTOPTS ||
+			       ip->protocol == IPPROTO_FRAGMENT ?
 		       IP_EXTENSIONS :
 		       IP_OK;
 }

@@ -1,4 +1,4 @@
-"""The in-kernel classifier, by BPF_PROG_TEST_RUN: windows, features and forest against Python and the shared library."""
+"""The in-kernel classifier, by BPF_PROG_TEST_RUN, against Python (windows, features) and the library (forest)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.forests import noisy_forest
+
 from upfml import convert, events, frames
 from upfml.bpf import VerifierRefused
 from upfml.classify import kernel
@@ -83,9 +83,7 @@ def expected(times_ns: list[int], when: str) -> list[tuple[int, int, tuple[int, 
 
 def observed(decisions: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
     names = ("iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var")
-    return [
-        (int(row["window"]), int(row["packets"]), tuple(int(row[name]) for name in names)) for row in decisions
-    ]
+    return [(int(row["window"]), int(row["packets"]), tuple(int(row[name]) for name in names)) for row in decisions]
 
 
 # From back-to-back packets to a silence of minutes, which a longer IAT than IAT_MAX needs.

@@ -35,7 +35,9 @@ class Collector:
         assert self._run(frame, t_ns) == XDP_PASS
         self.module.poll(0)
         after = self.module.counters()
-        return {name for name in after if after[name] != before[name]}, np.frombuffer(bytes(self._raw), events.PACKET_EVENT)
+        return {name for name in after if after[name] != before[name]}, np.frombuffer(
+            bytes(self._raw), events.PACKET_EVENT
+        )
 
 
 @pytest.fixture(scope="module")

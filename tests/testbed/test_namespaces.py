@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from upfml.capture import collector
 from upfml.errors import UserError
 from upfml.features import Definition
-from upfml.capture import collector
 from upfml.testbed import namespaces
 from upfml.testbed.check import check
 from upfml.testbed.host import Host, stop
@@ -55,9 +55,7 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     watcher, sleeper = map(int, process.stdout.readline().split())
     assert there() == NAMES
@@ -90,7 +88,8 @@ def test_tshark_reads_the_tunnel_as_5g_does(tmp_path: Path) -> None:
     options = [word for field in fields for word in ("-e", field)]
     read = ["tshark", "-r", capture, "-o", "ip.check_checksum:TRUE", "-Y", "gtp", "-T", "fields", *options]
     lines = [
-        line.split("\t") for line in subprocess.run(read, capture_output=True, text=True, check=True).stdout.splitlines()
+        line.split("\t")
+        for line in subprocess.run(read, capture_output=True, text=True, check=True).stdout.splitlines()
     ]
     assert {(int(line[0], 16), line[2], line[3]) for line in lines} == {
         (namespaces.UPLINK_TEID, "1", "9"),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.forests import noisy_forest
+
 from upfml import convert
 from upfml.classify.user import predictor
 from upfml.errors import UserError
@@ -40,7 +40,7 @@ def test_no_tree_is_lost(trees: int, programs: int) -> None:
 
 @pytest.mark.parametrize("division", [[4, 3], [1] * 34])
 def test_division_that_does_not_fit(division: list[int]) -> None:
-    with pytest.raises(UserError, match="convert.division"):
+    with pytest.raises(UserError, match=r"convert\.division"):
         convert.divide(34 if len(division) == 34 else 10, division)
 
 
@@ -94,6 +94,6 @@ def test_library_votes_as_the_trees_do(tmp_path: Path) -> None:
 
 def test_a_model_that_does_not_compile_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "model.h").write_text("no C")
-    with pytest.raises(UserError, match="model.c"):
+    with pytest.raises(UserError, match=r"model\.c"):
         convert.shared_library(tmp_path)
     assert not (tmp_path / "model.so").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from fractions import Fraction
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ def run(times_ns: list[int]) -> list[ClosedWindow]:
 def by_definition(times_ns: list[int]) -> list[tuple[int, tuple[int, ...]]]:
     """Every classifiable window, from the whole trace at once."""
     iats = defaultdict(list)
-    for before, t_ns in zip(times_ns[:-1], times_ns[1:], strict=True):
+    for before, t_ns in pairwise(times_ns):
         window = (t_ns - times_ns[0]) // DEFINITION.window_ns
         iats[window].append(min((t_ns - before) // DEFINITION.iat_unit_ns, IAT_MAX))
     last = (times_ns[-1] - times_ns[0]) // DEFINITION.window_ns
@@ -37,10 +38,7 @@ def by_definition(times_ns: list[int]) -> list[tuple[int, tuple[int, ...]]]:
         variance = sum((value - mean) ** 2 for value in values) / len(values)
         statistics[window] = (math.floor(mean), math.floor(variance))
     windows = [window for window in statistics if window < last]  # the running one has not closed
-    return [
-        (window, statistics[window] + statistics[previous])
-        for previous, window in zip(windows[:-1], windows[1:], strict=True)
-    ]
+    return [(window, statistics[window] + statistics[previous]) for previous, window in pairwise(windows)]
 
 
 @given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=80), st.integers(0, 2**50))

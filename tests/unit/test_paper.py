@@ -20,7 +20,7 @@ SPLIT = {
     "majority_accuracy": 0.87,
     "test_windows": 1500,
 }
-SCORES = {"random": SPLIT, "grouped": {**SPLIT, "accuracy": 0.97}}
+SCORES = {"random": SPLIT, "grouped": {**SPLIT, "accuracy": 0.97, "accuracy_low": 0.96, "accuracy_high": 0.98}}
 VALUES = {
     "none": {"cpu_total_mean": 9, "cpu_usr_mean": 2, "cpu_sys_mean": 0.1, "cpu_soft_mean": 6.9,
              "context_switches_mean": 3000, "cpus": 2},

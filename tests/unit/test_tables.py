@@ -36,7 +36,7 @@ def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
     path = tmp_path / "sweep.parquet"
     tables.write(tables.empty(tables.SWEEP), path, tables.SWEEP)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="sweep.parquet"):
+    with pytest.raises(UserError, match=r"sweep\.parquet"):
         tables.read(path, tables.SWEEP)
 
 

@@ -15,7 +15,7 @@ DEFINITION = Definition(500_000_000, 1_000)
 
 
 def packets(port: int, times_ns: list[int]) -> pd.DataFrame:
-    frame = pd.DataFrame({name: 0 for name in tables.PACKETS.columns}, index=range(len(times_ns)))
+    frame = pd.DataFrame(dict.fromkeys(tables.PACKETS.columns, 0), index=range(len(times_ns)))
     frame[["src", "dst"]] = "10.60.0.1", "10.70.0.1"
     frame["src_port"], frame["dst_port"], frame["protocol"] = port, 5_001, UDP
     frame["t_ns"], frame["iat_ns"] = times_ns, np.diff(times_ns, prepend=times_ns[0] + 1)

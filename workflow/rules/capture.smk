@@ -14,12 +14,12 @@ rule capture:
         run="results/capture/run.json",
         provenance="results/capture/provenance.json",
         sampling=directory("results/capture/sampling"),
-    params:
-        config=section("seed", "testbed", "traffic", "features", "classify", "capture"),
     log:
         "results/logs/capture.log",
+    threads: workflow.cores
+    params:
+        config=section("seed", "testbed", "traffic", "features", "classify", "capture"),
     message:
         "Capturing the training trace for {params.config[capture][duration_s]} s"
-    threads: workflow.cores
     script:
         "../scripts/capture.py"

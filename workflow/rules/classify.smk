@@ -15,13 +15,13 @@ rule classify:
         block_files("run.json"),
         block_files("provenance.json"),
         directory(block_files("sampling")),
-    params:
-        config=section("seed", "testbed", "traffic", "features", "classify", "runs"),
     log:
         "results/logs/classify-{point}-{trial}.log",
-    message:
-        "Running block {wildcards.trial}: every arm once, {params.config[runs][duration_s]} s each"
     # All cores: a measured run never shares the machine with another rule.
     threads: workflow.cores
+    params:
+        config=section("seed", "testbed", "traffic", "features", "classify", "runs"),
+    message:
+        "Running block {wildcards.trial}: every arm once, {params.config[runs][duration_s]} s each"
     script:
         "../scripts/classify.py"

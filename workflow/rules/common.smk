@@ -22,7 +22,7 @@ wildcard_constraints:
 
 
 def section(*keys):
-    """The parts of the configuration that a rule depends on: it runs again when one of them changes."""
+    """Parts of the configuration. A rule that takes them as a parameter runs again when they change."""
     return {key: config[key] for key in keys}
 
 

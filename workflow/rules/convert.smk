@@ -10,11 +10,11 @@ rule convert:
             name=["model.h", "model.c", "model.so", "forest.h", "forest_parts.h", "engine.h"],
         ),
         parts="results/convert/{point}/parts.json",
+    log:
+        "results/logs/convert-{point}.log",
     params:
         division=config["convert"]["division"],
         engine=config["classify"]["engine"],
-    log:
-        "results/logs/convert-{point}.log",
     message:
         "Converting {wildcards.point} to C"
     script:

@@ -10,14 +10,14 @@ rule sweep_point:
         model="results/convert/{point}/parts.json",
     output:
         "results/sweep/{point}.json",
+    log:
+        "results/logs/sweep-{point}.log",
+    threads: workflow.cores
     params:
         config=section("features"),
         point=lambda wildcards: upfml_config.points(config)[wildcards.point],
-    log:
-        "results/logs/sweep-{point}.log",
     message:
         "Replaying the training trace through {wildcards.point} in the kernel"
-    threads: workflow.cores
     script:
         "../scripts/sweep_point.py"
 

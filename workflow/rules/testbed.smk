@@ -6,12 +6,12 @@ rule testbed:
         "results/provision.json",
     output:
         "results/testbed.json",
-    params:
-        config=section("testbed"),
     log:
         "results/logs/testbed.log",
+    threads: workflow.cores
+    params:
+        config=section("testbed"),
     message:
         "Building the test bed and sending TCP and UDP through its GTP-U tunnel"
-    threads: workflow.cores
     script:
         "../scripts/testbed.py"

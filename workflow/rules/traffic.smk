@@ -6,13 +6,13 @@ rule ladder:
         "results/provision.json",
     output:
         directory("results/traffic/ladder"),
-    params:
-        video=config["traffic"]["video"],
     log:
         "results/logs/ladder.log",
+    threads: 2
+    params:
+        video=config["traffic"]["video"],
     message:
         "Encoding the DASH ladder"
-    threads: 2
     script:
         "../scripts/ladder.py"
 

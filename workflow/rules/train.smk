@@ -7,12 +7,12 @@ rule train:
     output:
         forest="results/train/{point}/forest.joblib",
         scores="results/train/{point}/scores.json",
+    log:
+        "results/logs/train-{point}.log",
     params:
         seed=config["seed"],
         point=lambda wildcards: upfml_config.points(config)[wildcards.point],
         min_samples_leaf=config["model"]["min_samples_leaf"],
-    log:
-        "results/logs/train-{point}.log",
     message:
         "Training {wildcards.point}"
     script:

@@ -8,12 +8,12 @@ rule windows:
     output:
         windows="results/windows/windows.parquet",
         summary="results/windows/windows.json",
+    log:
+        "results/logs/windows.log",
     params:
         config=section("seed", "features"),
         test_share=config["model"]["test_share"],
         urllc_per_embb=config["model"]["urllc_per_embb"],
-    log:
-        "results/logs/windows.log",
     message:
         "Computing windows and features"
     script:

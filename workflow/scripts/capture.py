@@ -1,8 +1,6 @@
-"""The training trace. In: config, video and sender. Out: packets, flows (true classes), rungs, loss, facts of the run."""
+"""The training trace. In: config, video and sender. Out: packets, flows (true classes), rungs, loss, run facts."""
 
 from pathlib import Path
-
-from snakemake.script import snakemake
 
 from upfml import experiment
 from upfml.glue import rule

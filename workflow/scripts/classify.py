@@ -3,8 +3,6 @@
 import logging
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from upfml import experiment
 from upfml.glue import rule
 

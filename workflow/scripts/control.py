@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from upfml.glue import rule
 from upfml.traffic import control
 

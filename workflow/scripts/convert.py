@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import joblib
-from snakemake.script import snakemake
 
 from upfml import convert
 from upfml.glue import rule

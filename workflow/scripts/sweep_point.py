@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import joblib
-from snakemake.script import snakemake
 
 from upfml import sweep, tables
 from upfml.features import Definition

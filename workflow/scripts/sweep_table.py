@@ -1,7 +1,6 @@
 """Gather the sweep. In: one JSON a point. Out: the sweep table."""
 
 import pandas as pd
-from snakemake.script import snakemake
 
 from upfml import tables
 from upfml.glue import rule

@@ -3,8 +3,6 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from snakemake.script import snakemake
-
 from upfml import experiment, tables
 from upfml.glue import rule
 from upfml.testbed.check import check

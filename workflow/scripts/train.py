@@ -1,7 +1,6 @@
 """Train one point. In: windows. Out: the forest of the paper's random split, and the scores of both splits."""
 
 import joblib
-from snakemake.script import snakemake
 
 from upfml import tables, train
 from upfml.glue import rule

@@ -1,7 +1,5 @@
 """Windows and splits. In: packets and flows. Out: the windows table and a summary of class balance."""
 
-from snakemake.script import snakemake
-
 from upfml import tables, windows
 from upfml.features import Definition
 from upfml.glue import rule

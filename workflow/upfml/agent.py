@@ -35,7 +35,13 @@ class Arm(Protocol):
     module: Module
     programs: list[Program]  # the first is the one to attach
     events: str  # name of its perf buffer
-    received: int  # events so far
+
+    def __init__(self, job: Job) -> None:
+        """Compile and load; may raise UserError and VerifierRefused."""
+
+    @property
+    def received(self) -> int:
+        """Events so far."""
 
     def event(self, cpu: int, data: int, size: int) -> None:
         """Take one event, at address `data`, from the perf buffer."""
@@ -62,7 +68,7 @@ def run(job: Job) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    arm = ARMS[job.arm](job)  # type: ignore[call-arg]  # each takes the job
+    arm = ARMS[job.arm](job)
     arm.module.read_events(arm.events, arm.event, PERF_PAGES)
     arm.module.attach(job.device, arm.programs[0], job.xdp_mode)
     try:

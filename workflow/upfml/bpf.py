@@ -79,7 +79,9 @@ def amalgamate(path: Path, include: Sequence[Path], _seen: set[Path] | None = No
 
 def counter_names() -> list[str]:
     """The names of enum counter in bpf/include/counters.h, in order, in lower case."""
-    return [name.lower() for name in re.findall(r"^\tCOUNTER_(\w+),", (SOURCES / "include/counters.h").read_text(), re.M)]
+    return [
+        name.lower() for name in re.findall(r"^\tCOUNTER_(\w+),", (SOURCES / "include/counters.h").read_text(), re.M)
+    ]
 
 
 class Module:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import emlearn
@@ -46,7 +47,7 @@ def for_kernel(model: str) -> str:
     """emlearn's C adapted to the kernel; raises UserError when something of user space is left in it."""
     text = model.replace(
         "#include <stdint.h>",
-        "#include <linux/types.h>\ntypedef s64 int64_t;\ntypedef s32 int32_t;\ntypedef s16 int16_t;\ntypedef s8 int8_t;",
+        "#include <linux/types.h>\n" + "".join(f"typedef s{bits} int{bits}_t;\n" for bits in (64, 32, 16, 8)),
     )
     classes = int(_VOTES.search(text).group(1))  # type: ignore[union-attr]  # c_model has checked
     one_by_one = "\n".join([f"int32_t votes[{classes}];", *(f"        votes[{i}] = 0;" for i in range(classes))])
@@ -73,7 +74,7 @@ def divide(trees: int, division: int | Sequence[int]) -> list[list[int]]:
                 "list sizes that add up, or give a number of programs",
             )
         edges = np.cumsum([0, *division])
-        parts = [list(range(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        parts = [list(range(a, b)) for a, b in pairwise(edges)]
     if len(parts) > TAIL_CALLS_MAX:
         raise UserError(
             f"convert.division makes {len(parts)} programs; the kernel allows {TAIL_CALLS_MAX} tail calls",
@@ -132,7 +133,8 @@ def shared_library(folder: Path) -> Path:
     with tables.whole_file(source) as partial:
         partial.write_text(_WRAPPER)
     with tables.whole_file(library) as partial:
-        command = ["gcc", "-O2", "-shared", "-fPIC", f"-DFEATURES={len(tables.FEATURES)}", "-o", partial, source]
+        command: list[str | Path] = ["gcc", "-O2", "-shared", "-fPIC", f"-DFEATURES={len(tables.FEATURES)}"]
+        command += ["-o", partial, source]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise UserError(f"gcc could not compile {source}: {done.stderr}", "run `make setup`")

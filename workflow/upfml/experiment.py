@@ -65,7 +65,7 @@ def run(
     model: Path | None,
     out: Path,
 ) -> None:
-    """Run one arm and write into `out`: its table (packets or decisions), flows, rungs, sampling/, loss, run, provenance.
+    """Run one arm and write into `out`: packets or decisions, flows, rungs, sampling/, loss, run and provenance.
 
     `ladder` and `control` are what the traffic stage made, `model` a folder of convert.write. The measured part begins
     after `warmup_s`; rows from before it, or from after `duration_s`, are dropped. Raises UserError when a generator or

@@ -12,7 +12,7 @@ import struct
 from upfml.flowkey import TCP
 
 GTPU_PORT = 2152
-_ETHERNET = bytes.fromhex("020000000002" "020000000001" "0800")
+_ETHERNET = bytes.fromhex("0200000000020200000000010800")
 
 
 def ipv4(src: str, dst: str, protocol: int, payload: bytes) -> bytes:

@@ -1,5 +1,7 @@
-"""Recorded packets through the real in-kernel classifier, each at its own time (BPF_PROG_TEST_RUN): no network, and the
-same decisions every time."""
+"""Recorded packets through the real in-kernel classifier, each at its own time (BPF_PROG_TEST_RUN).
+
+No network, and the same decisions every time.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ import pandas as pd
 
 from upfml import events, frames
 from upfml.agent import PERF_PAGES
+from upfml.bpf import Program
 from upfml.classify import kernel
 from upfml.features import Definition
 from upfml.testrun import TestRun
@@ -22,7 +25,7 @@ _POLL_EVERY_PACKETS = 512
 
 def classify(
     packets: pd.DataFrame, model: Path, definition: Definition, when: str
-) -> tuple[pd.DataFrame, list[kernel.Program], dict[str, int]]:
+) -> tuple[pd.DataFrame, list[Program], dict[str, int]]:
     """The decisions on a packets table (in order of time), the programs that made them, and their counters.
 
     t_packet_ns is the recorded time; t_features_ns and t_label_ns are of the replay. Raises VerifierRefused.

@@ -9,6 +9,7 @@ import json
 import signal
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,6 @@ import psutil
 
 from upfml import tables
 from upfml.testbed.host import Host, stop
-
 
 _STAT = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """Columns of a cpu line of /proc/stat, proc(5)."""
@@ -96,9 +96,9 @@ def _proc_stat() -> dict[str, Any]:
 
 def idle_pct(seconds: float) -> float:
     """How idle all CPUs together were during the next `seconds`, in per cent (steal counts as busy)."""
-    before = _proc_stat()["cpus"]["cpu-all"]
+    before: dict[str, int] = _proc_stat()["cpus"]["cpu-all"]
     time.sleep(seconds)
-    after = _proc_stat()["cpus"]["cpu-all"]
+    after: dict[str, int] = _proc_stat()["cpus"]["cpu-all"]
     spent = {key: after[key] - before[key] for key in before}
     return 100.0 * (spent["idle"] + spent["iowait"]) / max(1, sum(spent.values()))
 
@@ -135,12 +135,17 @@ def _mpstat_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     seconds = report["sysstat"]["hosts"][0]["statistics"]
     return [
         _row(
-            "mpstat", second, _cpu_entity(cpu["cpu"]), cpu["usr"], cpu["sys"],
-            soft_pct=cpu["soft"], steal_pct=cpu["steal"],
+            "mpstat",
+            second,
+            _cpu_entity(cpu["cpu"]),
+            cpu["usr"],
+            cpu["sys"],
+            soft_pct=cpu["soft"],
+            steal_pct=cpu["steal"],
         )
         for second, statistics in enumerate(seconds)
         for cpu in statistics["cpu-load"]
-    ]  # fmt: skip
+    ]
 
 
 def _pidstat_rows(text: str, processes: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -158,16 +163,20 @@ def _pidstat_rows(text: str, processes: Mapping[str, int]) -> list[dict[str, Any
             switches = float(values["cswch/s"]) + float(values["nvcswch/s"])
             rows.append(
                 _row(
-                    "pidstat", second, names[values["PID"]], float(values["%usr"]), float(values["%system"]),
+                    "pidstat",
+                    second,
+                    names[values["PID"]],
+                    float(values["%usr"]),
+                    float(values["%system"]),
                     context_switches_per_s=switches,
-                )  # fmt: skip
+                )
             )
     return rows
 
 
 def _reading_rows(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
-    for second, (before, after) in enumerate(zip(readings[:-1], readings[1:], strict=True)):
+    for second, (before, after) in enumerate(pairwise(readings)):
         seconds = after["t_s"] - before["t_s"]
         switches = after["stat"]["context_switches"] - before["stat"]["context_switches"]
         for cpu, stat in after["stat"]["cpus"].items():
@@ -175,21 +184,27 @@ def _reading_rows(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
             jiffies = max(1, sum(spent.values()))
             rows.append(
                 _row(
-                    "procstat", second, cpu,
-                    100.0 * (spent["user"] + spent["nice"]) / jiffies, 100.0 * spent["system"] / jiffies,
-                    soft_pct=100.0 * spent["softirq"] / jiffies, steal_pct=100.0 * spent["steal"] / jiffies,
+                    "procstat",
+                    second,
+                    cpu,
+                    100.0 * (spent["user"] + spent["nice"]) / jiffies,
+                    100.0 * spent["system"] / jiffies,
+                    soft_pct=100.0 * spent["softirq"] / jiffies,
+                    steal_pct=100.0 * spent["steal"] / jiffies,
                     **({"context_switches_per_s": switches / seconds} if cpu == "cpu-all" else {}),
-                )  # fmt: skip
+                )
             )
         for name, now in after["processes"].items():
             if name in before["processes"]:
                 then = before["processes"][name]
                 rows.append(
                     _row(
-                        "psutil", second, name,
+                        "psutil",
+                        second,
+                        name,
                         100.0 * (now["usr_s"] - then["usr_s"]) / seconds,
                         100.0 * (now["sys_s"] - then["sys_s"]) / seconds,
                         context_switches_per_s=(now["context_switches"] - then["context_switches"]) / seconds,
-                    )  # fmt: skip
+                    )
                 )
     return rows

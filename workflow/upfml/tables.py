@@ -175,11 +175,12 @@ BY_NAME = {str(schema.name): schema for schema in (PACKETS, FLOWS, WINDOWS, DECI
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well, and is removed when it does not.
 
     Raises UserError when the disk is full or the folder cannot be written.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -196,7 +197,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def write(frame: pd.DataFrame, path: Path | str, schema: pa.DataFrameSchema) -> None:
     """Write rows as Parquet after checking them. Raises UserError when the rows break the schema."""
     checked = _checked(frame, schema, f"rows for {path}")
-    with whole_file(Path(path)) as partial:
+    with whole_file(path) as partial:
         checked.to_parquet(partial, index=False)
 
 
@@ -223,7 +224,7 @@ def typed(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 def write_json(content: Any, path: Path | str) -> None:
     """Write a summary as JSON, whole or not at all."""
-    with whole_file(Path(path)) as partial:
+    with whole_file(path) as partial:
         partial.write_text(json.dumps(content, indent=2, sort_keys=False) + "\n")
 
 

@@ -36,7 +36,7 @@ class TestRun:
         """
         size = 8 + len(frame)
         struct.pack_into("<Q", self._data, 0, t_ns)
-        self._data[8:size] = frame
+        ctypes.memmove(self._attr.data_in + 8, frame, len(frame))
         self._attr.data_size_in = size
         self._attr.data_size_out = 0  # the last call's size is in it, and would be this one's limit
         self._context.data_end = size

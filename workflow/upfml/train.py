@@ -44,9 +44,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     labels = list(tables.CLASS_NAMES)
     right = int((truth == predicted).sum())
     interval = binomtest(right, len(truth)).proportion_ci(method="wilson")
-    precision, recall, f1, support = precision_recall_fscore_support(
-        truth, predicted, labels=labels, zero_division=0.0
-    )
+    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0.0)
     return {
         "accuracy": float(accuracy_score(truth, predicted)),
         "accuracy_low": float(interval.low),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,8 @@ def closed(packets: pd.DataFrame, definition: Definition) -> pd.DataFrame:
     """
     rows: list[tuple[Any, ...]] = []
     for five_tuple, of_flow in packets.groupby(_FIVE_TUPLE, sort=False, observed=True):
-        name = flow_id(*five_tuple)
+        src, src_port, dst, dst_port, protocol = cast("tuple[str, int, str, int, int]", five_tuple)
+        name = flow_id(src, src_port, dst, dst_port, protocol)
         times = of_flow["t_ns"].tolist()
         flow = Flow(times[0])
         for t_ns, iat_ns in zip(times[1:], of_flow["iat_ns"].tolist()[1:], strict=True):
@@ -72,9 +73,7 @@ def split(windows: pd.DataFrame, test_share: float, urllc_per_embb: float | None
         raise UserError(
             f"the windows {counts} cannot be split: {error}", "capture for longer (capture.duration_s)"
         ) from error
-    return windows.assign(
-        split_random=pd.Series(random, dtype="str"), split_grouped=pd.Series(grouped, dtype="str")
-    )
+    return windows.assign(split_random=pd.Series(random, dtype="str"), split_grouped=pd.Series(grouped, dtype="str"))
 
 
 def summary(windows: pd.DataFrame, unlabelled: int) -> dict[str, Any]:

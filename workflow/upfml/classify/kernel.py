@@ -17,9 +17,7 @@ from upfml.features import Definition
 from upfml.job import Job
 
 
-def load(
-    model: Path, definition: Definition, when: str, *, replay: bool = False
-) -> tuple[Module, list[Program]]:
+def load(model: Path, definition: Definition, when: str, *, replay: bool = False) -> tuple[Module, list[Program]]:
     """Compile the classifier with the forest of `model` (a folder written by convert.write) and load its programs.
 
     The first program is the one to attach; the others are its tail calls. Raises VerifierRefused.

@@ -1,5 +1,8 @@
-"""The classifier in user space, as in the paper (section 3.2): the collector in XDP; flow state and windows in Python;
-emlearn's model, unmodified, compiled into a shared library and called through ctypes."""
+"""The classifier in user space, as in the paper (section 3.2).
+
+The collector in XDP; flow state and windows in Python; emlearn's model, unmodified, compiled into a shared library and
+called through ctypes.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,10 @@ _HEAD = struct.Struct(f"<{events.FLOW_KEY.itemsize}sQq")
 def predictor(library: Path) -> Callable[[Sequence[int]], int]:
     """A function from four features to a class: model.so through ctypes."""
     predict = ctypes.CDLL(str(library)).predict
-    vector = (ctypes.c_int64 * len(tables.FEATURES))()
+    vector = ctypes.c_int64 * len(tables.FEATURES)
 
     def call(features: Sequence[int]) -> int:
-        vector[:] = features
-        return int(predict(vector))
+        return int(predict(vector(*features)))
 
     return call
 

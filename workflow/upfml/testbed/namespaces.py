@@ -116,9 +116,7 @@ class Namespaces:
                     ip.tc("del", index=device, root=True)
                 return
             rate_bytes_s = int(rate_mbit_s * 1e6 / 8)
-            ip.tc(
-                "replace", "tbf", device, 0x10000, rate=rate_bytes_s, burst=_TBF_BURST_BYTES, latency=_TBF_LATENCY
-            )
+            ip.tc("replace", "tbf", device, 0x10000, rate=rate_bytes_s, burst=_TBF_BURST_BYTES, latency=_TBF_LATENCY)
 
     def facts(self) -> dict[str, Any]:
         """What provenance records of the test bed."""
@@ -158,16 +156,14 @@ class Namespaces:
             ip.addr("add", index=_index(ip, N3), address=UPF_N3, prefixlen=24)
             ip.addr("add", index=_index(ip, N6), address=UPF_N6, prefixlen=24)
             self._up(ip, N3, N6)
-            ip.route(
-                "add", dst=f"{UE}/32", gateway=GNB_N3, oif=_index(ip, N3), metrics={"mtu": self._ue_mtu_bytes}
-            )
+            ip.route("add", dst=f"{UE}/32", gateway=GNB_N3, oif=_index(ip, N3), metrics={"mtu": self._ue_mtu_bytes})
         for host in (self.ran, self.upf, self.dn):
             self._offloads_off(host)
         self._user_plane()
 
     def _link(self, left: Host, left_device: str, right: Host, right_device: str) -> None:
         with IPRoute(netns=left.namespace) as ip:
-            peer = {"ifname": right_device}
+            peer: dict[str, str | None] = {"ifname": right_device}
             if right is not left:
                 peer["net_ns_fd"] = right.namespace
             ip.link("add", ifname=left_device, kind="veth", peer=peer)

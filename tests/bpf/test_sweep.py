@@ -1,0 +1,60 @@
+"""A point of the sweep, with a forest that loads and with one that the verifier refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.forests import noisy_forest
+from upfml import convert, sweep, tables, windows
+from upfml.features import Definition
+from upfml.flowkey import UDP
+
+DEFINITION = Definition(500_000_000, 1_000)
+
+
+@pytest.fixture(scope="module")
+def trace() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Packets and windows of 20 flows, half of them regular, that belong to nobody's experiment."""
+    random = np.random.default_rng(0)
+    flows = []
+    for port in range(20):
+        gaps = random.normal(10e6, 1e5, 1_500) if port % 2 else random.exponential(10e6, 1_500)
+        times = np.cumsum(np.maximum(gaps, 0).astype("int64")) + port
+        flow = pd.DataFrame({name: 0 for name in tables.PACKETS.columns}, index=range(len(times)))
+        flow[["src", "dst"]] = "10.60.0.1", "10.70.0.1"
+        flow["src_port"], flow["dst_port"], flow["protocol"], flow["length_bytes"] = port, 5_001, UDP, 60 + port
+        flow["t_ns"], flow["iat_ns"] = times, np.diff(times, prepend=times[0] + 1)
+        flows.append(flow)
+    packets = tables.typed(pd.concat(flows).sort_values("t_ns"), tables.PACKETS)
+    closed = windows.closed(packets, DEFINITION)
+    labels = closed["flow"].str.extract(r":(\d+)>")[0].astype(int) % 2
+    return packets, windows.split(closed.assign(label=labels.astype("int8")), 0.2, None, seed=1)
+
+
+def measure(folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], **forest: int) -> dict[str, object]:
+    model = noisy_forest(**forest)
+    convert.write(model, 3, "tailcall", folder)
+    convert.shared_library(folder)
+    return sweep.measure(model, folder, *trace, DEFINITION)
+
+
+def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
+    row = measure(tmp_path, trace, trees=10, depth=10)
+    assert row["status"] == "loaded"
+    assert row["accuracy_kernel"] == row["accuracy_user"]
+    assert row["programs"] == 3
+    for key in ("instructions", "verified_instructions", "jited_bytes", "inference_kernel_median_ns"):
+        assert float(str(row[key])) > 0
+
+
+def test_a_forest_that_the_verifier_refuses(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
+    row = measure(tmp_path, trace, trees=36, depth=20, rows=6_000)
+    assert row["status"] == "refused"
+    assert str(row["refused_reason"]).startswith("forest_part_0: ")
+    frame = pd.DataFrame([{"max_depth": 20, "n_estimators": 36, **row}])
+    tables.write(tables.typed(frame, tables.SWEEP), tmp_path / "sweep.parquet", tables.SWEEP)
+    assert tables.read(tmp_path / "sweep.parquet", tables.SWEEP)["accuracy_kernel"].isna().all()

@@ -1,0 +1,180 @@
+"""The workflow as a user runs it, in a small setting: killed, resumed, looked at, and run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from upfml import tables
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]
+CONFIG = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "tests/e2e/small.yaml")]
+FIGURES = ["traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"]
+POINT = "depth10-trees10"
+
+
+def snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [*SNAKEMAKE, "--directory", str(folder), *words, *CONFIG]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
+
+
+def namespaces() -> list[str]:
+    return [path.name for path in Path("/run/netns").glob("upfe2e-*")]
+
+
+def gone(seconds: float = 15) -> bool:
+    deadline = time.monotonic() + seconds
+    while namespaces() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not namespaces()
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which a run was killed, with everything that it had started, while it captured."""
+    folder = tmp_path_factory.mktemp("workflow")
+    command = [*SNAKEMAKE, "--directory", str(folder), "all", *CONFIG]
+    with (folder / "killed.log").open("w") as log:
+        run = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while not (folder / "results/capture/work/ready").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert run.poll() is None, (folder / "killed.log").read_text()
+        time.sleep(3)
+        assert len(namespaces()) == 3
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    yield folder
+
+
+@pytest.fixture(scope="module")
+def finished(killed: Path) -> Path:
+    """The same folder after the run was started again."""
+    assert gone()
+    subprocess.run([*SNAKEMAKE, "--directory", str(killed), "--unlock", *CONFIG], check=True, capture_output=True)
+    done = snakemake(killed, "--rerun-incomplete", "all")
+    assert done.returncode == 0, done.stderr[-5000:]
+    return killed
+
+
+def test_a_killed_run_leaves_nothing(killed: Path) -> None:
+    assert gone()
+    assert not (killed / "results/capture/packets.parquet").exists()
+
+
+def test_every_figure_is_there_twice(finished: Path) -> None:
+    for name in FIGURES:
+        assert (finished / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (finished / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_is_left_running(finished: Path) -> None:
+    assert namespaces() == []
+
+
+def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
+    done = snakemake(finished, "all")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("target", "rule"), [("fig7", "figure_context_switches"), ("fig6", "figure_cpu_usage")])
+def test_one_figure_again_is_one_rule(finished: Path, target: str, rule: str) -> None:
+    figure = finished / f"figures/{rule.removeprefix('figure_')}.pdf"
+    figure.unlink()
+    done = snakemake(finished, target)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert figure.exists()
+    assert {line.split()[0] for line in done.stderr.splitlines() if line.startswith("figure_")} == {rule}
+    assert "classify" not in done.stderr
+
+
+@pytest.mark.parametrize("arm", ["none", "user", "kernel"])
+def test_every_run_has_its_tables(finished: Path, arm: str) -> None:
+    run = finished / "results/runs" / arm / POINT / "trial-1"
+    decisions = tables.read(run / "decisions.parquet", tables.DECISIONS)
+    samples = tables.read(run / "samples.parquet", tables.SAMPLES)
+    loss = json.loads((run / "loss.json").read_text())
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert set(loss) == {"received", "lost", "rate"}
+    assert loss["lost"] >= 0
+    assert {"mpstat", "pidstat", "procstat", "psutil"} == set(samples["source"])
+    assert samples.loc[samples["source"] == "mpstat", "second"].nunique() >= 4
+    assert provenance["xdp_mode"] == (None if arm == "none" else "native")
+    assert provenance["kernel"] == os.uname().release
+    if arm == "none":
+        assert decisions.empty
+        return
+    assert len(decisions) > 100
+    assert (decisions["label"] >= 0).all()
+    assert "classifier" in set(samples["entity"])
+    steps = decisions[["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns", "t_delivered_ns"]]
+    assert (steps.diff(axis="columns").iloc[:, 1:] >= 0).all(axis=None)
+
+
+def test_user_and_kernel_classified_the_same_flows(finished: Path) -> None:
+    """The same traffic: the same control flows, each seen in nearly every window, by both arms."""
+    windows = {}
+    for arm in ("user", "kernel"):
+        decisions = tables.read(
+            finished / "results/runs" / arm / POINT / "trial-1/decisions.parquet", tables.DECISIONS
+        )
+        urllc = decisions[decisions["label"] == tables.URLLC]
+        windows[arm] = urllc.groupby("flow").size()
+    assert set(windows["user"].index) == set(windows["kernel"].index)
+    assert (windows["user"] - windows["kernel"]).abs().max() <= 2
+
+
+def test_paper_vs_here_has_the_papers_numbers(finished: Path) -> None:
+    rows = json.loads((finished / "results/paper_vs_here.json").read_text())
+    for row in rows:
+        assert set(row) == {"quantity", "arm", "unit", "paper", "here", "here_low", "here_high", "trials", "note"}
+    published = {row["paper"] for row in rows}
+    assert {99.97, 99.60, 99.91, 0.9046, 32.88, 2.91, 5.83, 12.87, 15.79, 3452.09, 5736.07} <= published
+    assert (finished / "results/paper_vs_here.md").read_text().count("|") > 100
+
+
+def test_the_sweep_has_every_point(finished: Path) -> None:
+    sweep = tables.read(finished / "results/sweep/sweep.parquet", tables.SWEEP)
+    assert sorted(zip(sweep["max_depth"], sweep["n_estimators"], strict=True)) == [(3, 3), (3, 10), (10, 3), (10, 10)]
+    assert (sweep["status"] == "loaded").all()
+    assert (sweep["accuracy_kernel"] == sweep["accuracy_user"]).all()  # the same C on the same windows
+
+
+def test_the_collector_and_the_replayed_classifier_see_the_same_windows(finished: Path) -> None:
+    """Training windows (Python, from the collector's IATs) are those of the kernel on the same packets."""
+    from upfml import replay
+    from upfml.features import Definition
+
+    packets = tables.read(finished / "results/capture/packets.parquet", tables.PACKETS)
+    windows = tables.read(finished / "results/windows/windows.parquet", tables.WINDOWS)
+    model = finished / "results/convert" / POINT
+    decisions, _, counters = replay.classify(packets, model, Definition(500_000_000, 1_000), "window")
+    assert counters["event_lost"] == 0
+    columns = ["flow", "window", "packets", *tables.FEATURES]
+    left, right = (frame[columns].sort_values(["flow", "window"], ignore_index=True) for frame in (windows, decisions))
+    pd.testing.assert_frame_equal(left, right)
+
+
+def test_provenance_says_what_ran(finished: Path) -> None:
+    record = json.loads((finished / "results/provenance.json").read_text())
+    assert record["config_sha256"]
+    assert record["clock"] == "CLOCK_MONOTONIC"
+
+
+def test_a_wrong_key_is_named_without_a_traceback(tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "all", "--config", "sede=1")
+    assert done.returncode != 0
+    assert "sede" in done.stderr
+    assert "remedy" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,218 @@
+"""figures: every figure can be drawn, says what it must, and comes out as PDF and PNG.
+
+The tables are made up: enough to draw, nothing to conclude from.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from upfml import tables
+from upfml.errors import UserError
+from upfml.figures import accuracy, context_switches, cpu_usage, latency, style, sweep, traffic
+from upfml.metrics import RUN
+
+POINT = "depth10-trees10"
+ARMS = ["none", "collect", "user", "kernel"]
+SPLIT = {
+    "accuracy": 0.98,
+    "accuracy_low": 0.97,
+    "accuracy_high": 0.99,
+    "balanced_accuracy": 0.96,
+    "majority_accuracy": 0.87,
+    "test_windows": 400,
+    "confusion": [[345, 5], [3, 47]],
+}
+
+
+def words(figure: Figure) -> str:
+    """All that is written in a figure, as one line."""
+    return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
+
+
+def of_run(frame: pd.DataFrame, arm: str, trial: int) -> pd.DataFrame:
+    for at, (name, value) in enumerate(zip(RUN, (arm, POINT, trial), strict=True)):
+        frame.insert(at, name, value)
+    return frame
+
+
+def decisions(trials: int = 3) -> pd.DataFrame:
+    random, frames = np.random.default_rng(1), []
+    for arm, base_ns in (("user", 5000), ("kernel", 100)):
+        for trial in range(1, trials + 1):
+            label = np.repeat([0, 0, 0, 1], 25)
+            steps = random.lognormal(np.log(base_ns), 0.3, (3, 100)).astype("int64").cumsum(axis=0)
+            start = np.zeros(100) if arm == "kernel" else steps[0]
+            stamps = dict(zip(("features", "label", "delivered"), steps, strict=True))
+            rows = {"label": label, "predicted": np.where(random.random(100) < 0.05, 1 - label, label)}
+            rows |= {f"t_{name}_ns": 10**12 + at for name, at in stamps.items()}
+            rows |= {"t_packet_ns": 10**12, "t_start_ns": 10**12 + start.astype("int64")}
+            frames.append(of_run(pd.DataFrame(rows), arm, trial))
+    return pd.concat(frames, ignore_index=True)
+
+
+def samples(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
+    random, frames = np.random.default_rng(2), []
+    for arm in arms:
+        for trial in range(1, trials + 1):
+            rows = []
+            for second in range(5):
+                usr, switches = random.gamma(20, 0.3), random.gamma(40, 100)
+                rows += [("mpstat", second, cpu, usr, 1, 2, 0, usr + 3, None) for cpu in ("cpu-all", "cpu-0", "cpu-1")]
+                rows.append(("procstat", second, "cpu-all", usr, 1, 2, 0, usr + 3, switches))
+                if arm != "none":
+                    rows.append(("pidstat", second, "classifier", usr, 1, None, None, usr + 1, switches / 9))
+            frame = tables.typed(pd.DataFrame(rows, columns=list(tables.SAMPLES.columns)), tables.SAMPLES)
+            frames.append(of_run(frame, arm, trial))
+    return pd.concat(frames, ignore_index=True)
+
+
+def losses(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
+    rows = [
+        (arm, POINT, trial, 0 if arm == "none" else 999, int(arm == "user"))
+        for arm in arms
+        for trial in range(1, trials + 1)
+    ]
+    return pd.DataFrame(rows, columns=[*RUN, "received", "lost"])
+
+
+def swept(refused: Callable[[int, int], bool] = lambda depth, trees: depth * trees >= 200) -> pd.DataFrame:
+    rows = []
+    for depth in (3, 10, 15):
+        for trees in (5, 20):
+            out = refused(depth, trees)
+            size = None if out else 10.0 * depth * trees
+            reason = "BPF program is too large" if out else ""
+            rows.append(
+                (depth, trees, depth * trees, 3, "refused" if out else "loaded", reason, size, size, size, 0.97, 0.97,
+                 None if out else 0.97, 300, None if out else 90.0, None if out else 200.0, 3000.0, 9000.0)
+            )  # fmt: skip
+    return tables.typed(pd.DataFrame(rows, columns=list(tables.SWEEP.columns)), tables.SWEEP)
+
+
+def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Packets, flows and rungs: one control flow, one video flow, and one that no generator made."""
+    frames = []
+    for port, gap_ms, length in ((5001, 10, 100), (80, 1, 1400), (22, 500, 60)):
+        t_ns = np.arange(0, 10**10, gap_ms * 10**6)
+        columns = {"t_ns": t_ns, "iat_ns": np.diff(t_ns, prepend=-1), "length_bytes": length, "src_port": port}
+        frames.append(pd.DataFrame(columns))
+    packets = pd.concat(frames, ignore_index=True)
+    packets["iat_ns"] = packets["iat_ns"].where(packets["iat_ns"] > 1, -1)
+    packets = packets.assign(src="10.60.0.1", dst="10.70.0.1", dst_port=9000, protocol=6)
+    flows = pd.DataFrame({"src_port": [5001, 80], "label": [tables.URLLC, tables.EMBB]})
+    flows = flows.assign(src="10.60.0.1", dst="10.70.0.1", dst_port=9000, protocol=6)
+    rungs = pd.DataFrame({"t_s": [0.5, 3.0, 6.0], "client": "client-1", "bitrate_mbit_s": [0.5, 2.0, 4.0]})
+    return packets, flows, rungs
+
+
+def draw_traffic(n3_rate_mbit_s: list[float] | None) -> Figure:
+    return traffic.draw(*trace(), 0.0, warmup_s=1, duration_s=10, n3_rate_mbit_s=n3_rate_mbit_s)
+
+
+SCORES = {"random": SPLIT, "grouped": SPLIT}
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "traffic": lambda: draw_traffic([60, 12, 60]),
+    "accuracy": lambda: accuracy.draw(decisions(), losses(), SCORES, 500),
+    "latency": lambda: latency.draw(decisions(), losses(), 500),
+    "cpu_usage": lambda: cpu_usage.draw(samples(), losses(), 500),
+    "context_switches": lambda: context_switches.draw(samples(), losses(), 500),
+    "sweep": lambda: sweep.draw(swept(), 500),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_is_written_as_vector_and_picture(name: str, tmp_path: Path) -> None:
+    figure = FIGURES[name]()
+    style.save(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+    pdf = (tmp_path / f"{name}.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF") and b"/Type3" not in pdf and b"CreationDate" not in pdf
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.pdf", f"{name}.png"}
+    assert figure.get_size_inches()[0] == style.PAGE_IN
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_label_touches_its_neighbour_or_the_edge(name: str) -> None:
+    figure = FIGURES[name]()
+    figure.draw_without_rendering()  # which gives everything its place
+    for axes in figure.axes:
+        labels = [label for label in axes.get_xticklabels() if label.get_text() and label.get_visible()]
+        boxes = [label.get_window_extent() for label in labels]
+        assert not any(left.overlaps(right) for left, right in pairwise(boxes)), [label.get_text() for label in labels]
+        titled = axes.title.get_window_extent() if axes.get_title() else axes.get_window_extent()
+        assert titled.x1 <= figure.bbox.x1 and titled.y1 <= figure.bbox.y1
+
+
+@pytest.mark.parametrize("name", ["accuracy", "latency", "cpu_usage", "context_switches"])
+def test_what_was_run_stands_in_small_print(name: str) -> None:
+    said = words(FIGURES[name]())
+    assert "n = 3 trials per arm" in said and "window 500 ms" in said
+    assert "user space 0.10 %" in said and "kernel 0.00 %" in said
+
+
+@pytest.mark.parametrize("missing", ["user", "kernel"])
+def test_a_missing_arm_names_the_key(missing: str) -> None:
+    left, rest = [arm for arm in ARMS if arm != missing], decisions()
+    rest = rest[rest["arm"] != missing]
+    for draw in (
+        lambda: cpu_usage.draw(samples(left), losses(left), 500),
+        lambda: context_switches.draw(samples(left), losses(left), 500),
+        lambda: latency.draw(rest, losses(left), 500),
+        lambda: accuracy.draw(rest, losses(left), SCORES, 500),
+    ):
+        with pytest.raises(UserError, match=missing) as caught:
+            draw()
+        assert "runs.arms" in caught.value.remedy
+
+
+@pytest.mark.parametrize("module", [cpu_usage, context_switches])
+def test_forwarding_alone_is_drawn_only_where_it_was_run(module: object) -> None:
+    both = ["user", "kernel"]
+    assert "forward only" in words(module.draw(samples(), losses(), 500))  # type: ignore[attr-defined]
+    assert "forward only" not in words(module.draw(samples(both), losses(both), 500))  # type: ignore[attr-defined]
+
+
+def test_one_trial_has_a_ratio_without_interval() -> None:
+    said = words(latency.draw(decisions(1), losses(trials=1), 500))
+    assert "n = 1 trial per arm" in said
+    assert "mean, user/kernel" in said and "×" in said and "[" not in said
+
+
+def test_the_papers_values_stand_as_reference() -> None:
+    said = words(FIGURES["latency"]())
+    assert "0.9046 µs" in said and "32.88 µs" in said
+    assert "the paper's mean" in words(FIGURES["cpu_usage"]())
+
+
+def test_refused_points_are_drawn_with_the_verifiers_reason() -> None:
+    figure = sweep.draw(swept(), 500)
+    assert "Refused 10/20, 15/20 (depth/trees): BPF program is too large" in words(figure)
+    strips = figure.axes[:3]
+    assert all(sum(len(line.get_xdata()) for line in strip.lines) == 2 for strip in strips)
+
+
+def test_a_sweep_may_be_refused_or_loaded_whole() -> None:
+    assert "Refused 3/5" in words(sweep.draw(swept(lambda *_: True), 500))
+    assert "(depth/trees)" not in words(sweep.draw(swept(lambda *_: False), 500))
+
+
+def test_a_sweep_of_one_point_is_drawn() -> None:
+    assert "5 trees" in words(sweep.draw(swept().iloc[:1], 500))
+
+
+def test_traffic_counts_each_class_and_what_nobody_made() -> None:
+    said = words(draw_traffic([60, 12]))
+    assert "URLLC 1000 packets of 1 flows" in said and "eMBB 10000 packets of 1 flows" in said
+    assert "20 packets of other flows" in said
+
+
+def test_the_limit_of_n3_is_drawn_only_where_it_is_set() -> None:
+    assert "rate limit of N3" in words(draw_traffic([60, 12]))
+    assert "rate limit of N3" not in words(draw_traffic(None))
