@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from tests.forests import noisy_forest
+
 from upfml import convert, sweep, tables, windows
 from upfml.features import Definition
 from upfml.flowkey import UDP
@@ -24,7 +24,7 @@ def trace() -> tuple[pd.DataFrame, pd.DataFrame]:
     for port in range(20):
         gaps = random.normal(10e6, 1e5, 1_500) if port % 2 else random.exponential(10e6, 1_500)
         times = np.cumsum(np.maximum(gaps, 0).astype("int64")) + port
-        flow = pd.DataFrame({name: 0 for name in tables.PACKETS.columns}, index=range(len(times)))
+        flow = pd.DataFrame(dict.fromkeys(tables.PACKETS.columns, 0), index=range(len(times)))
         flow[["src", "dst"]] = "10.60.0.1", "10.70.0.1"
         flow["src_port"], flow["dst_port"], flow["protocol"], flow["length_bytes"] = port, 5_001, UDP, 60 + port
         flow["t_ns"], flow["iat_ns"] = times, np.diff(times, prepend=times[0] + 1)

@@ -126,9 +126,7 @@ def test_user_and_kernel_classified_the_same_flows(finished: Path) -> None:
     """The same traffic: the same control flows, each seen in nearly every window, by both arms."""
     windows = {}
     for arm in ("user", "kernel"):
-        decisions = tables.read(
-            finished / "results/runs" / arm / POINT / "trial-1/decisions.parquet", tables.DECISIONS
-        )
+        decisions = tables.read(finished / "results/runs" / arm / POINT / "trial-1/decisions.parquet", tables.DECISIONS)
         urllc = decisions[decisions["label"] == tables.URLLC]
         windows[arm] = urllc.groupby("flow").size()
     assert set(windows["user"].index) == set(windows["kernel"].index)

@@ -19,7 +19,14 @@ from upfml.traffic.session import SENDER, Session
 
 UE, DN = "10.60.0.1", "10.60.0.2"
 TRAFFIC = {
-    "video": {"clients": 2, "watch_s": [3, 5], "ladder_mbit_s": [0.5, 1, 2], "segment_s": 2, "length_s": 8},
+    "video": {
+        "clients": 2,
+        "watch_s": [3, 5],
+        "buffer_s": 4,
+        "ladder_mbit_s": [0.5, 1, 2],
+        "segment_s": 2,
+        "length_s": 8,
+    },
     "robot_arm": {
         "flows": 6,
         "first_port": 5001,

@@ -20,15 +20,15 @@ from upfml import provenance, sampling, tables
 from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.job import Job
+from upfml.provision import IDLE_WANTED_PCT, idle_pct
 from upfml.testbed.host import stop
 from upfml.testbed.namespaces import Namespaces
 from upfml.traffic.session import Session
 
 log = logging.getLogger(__name__)
 
-IDLE_WANTED_PCT = 90.0
-"""A run waits for the machine to be this idle, for at most IDLE_PATIENCE_S; then it goes on and records what it saw."""
 IDLE_PATIENCE_S = 20.0
+"""A run waits this long for the machine to be IDLE_WANTED_PCT idle; then it goes on and records what it saw."""
 XDP_MODE = "native"
 _AGENT_START_S = 60.0
 _AGENT_END_S = 120.0
@@ -120,6 +120,13 @@ def run(
     tables.write_json(record, out / "provenance.json")
 
 
+def _idle_pct() -> float:
+    stat = Path("/proc/stat")
+    before = stat.read_text()
+    time.sleep(1.0)
+    return idle_pct(before, stat.read_text())
+
+
 class _Agent:
     """The process on the UPF (upfml.agent), from its start until it has written its table."""
 
@@ -195,7 +202,7 @@ class _Course:
 
 def _wait_for_idle() -> float:
     deadline = time.monotonic() + IDLE_PATIENCE_S
-    while (idle := sampling.idle_pct(1.0)) < IDLE_WANTED_PCT and time.monotonic() < deadline:
+    while (idle := _idle_pct()) < IDLE_WANTED_PCT and time.monotonic() < deadline:
         pass
     if idle < IDLE_WANTED_PCT:
         log.warning("the machine is only %.0f%% idle (wanted: %.0f%%); the run says so", idle, IDLE_WANTED_PCT)

@@ -182,6 +182,7 @@ class _Host:
         yield self.encoder()
         for element, package in GSTREAMER_ELEMENTS.items():
             yield self.gstreamer_element(element, package)
+        yield self.player()
 
     def finding(
         self, check: str, found: str, wanted: str, ok: bool, remedy: str, otherwise: Verdict = "failed"
@@ -282,6 +283,11 @@ class _Host:
         ok = self.run(["gst-inspect-1.0", "--exists", element]).returncode == 0
         remedy = f"{_SET_UP}: it is in package {package} (1.22 or newer)"
         return self.finding(f"GStreamer's {element}", "there" if ok else "not there", "there", ok, remedy)
+
+    def player(self) -> Finding:
+        done = self.run([self.python, "-m", "upfml.traffic.player", "--help"])
+        found = "starts" if done.returncode == 0 else " ".join(done.stderr.split())[-200:]
+        return self.finding("player (GStreamer from Python)", found, "starts", done.returncode == 0, _SET_UP)
 
 
 def idle_pct(before: str, after: str) -> float:

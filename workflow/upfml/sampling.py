@@ -94,15 +94,6 @@ def _proc_stat() -> dict[str, Any]:
     return {"cpus": cpus, "context_switches": switches}
 
 
-def idle_pct(seconds: float) -> float:
-    """How idle all CPUs together were during the next `seconds`, in per cent (steal counts as busy)."""
-    before: dict[str, int] = _proc_stat()["cpus"]["cpu-all"]
-    time.sleep(seconds)
-    after: dict[str, int] = _proc_stat()["cpus"]["cpu-all"]
-    spent = {key: after[key] - before[key] for key in before}
-    return 100.0 * (spent["idle"] + spent["iowait"]) / max(1, sum(spent.values()))
-
-
 def table(folder: Path) -> pd.DataFrame:
     """The raw readings of a run's folder as rows of the samples table."""
     rows = [

@@ -64,6 +64,7 @@ class Session:
         self._ue_address = ue_address
         self._ladder, self._control, self._workdir = ladder.resolve(), control.resolve(), workdir.resolve()
         self._plan = plan(traffic, seed, ue_address, dn_address)
+        self._buffer_s = float(traffic["video"]["buffer_s"])
         self._coming = video.visits(traffic["video"], seed, duration_s)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._players: list[_Player] = []
@@ -96,7 +97,7 @@ class Session:
             self._tend_player(player, now_s)
         while self._coming and self._coming[0].arrive_s <= now_s:
             visit = self._coming.pop(0)
-            argv = video.player(self._home, self._ue_address, visit.client)
+            argv = video.player(self._home, self._ue_address, visit.client, self._buffer_s)
             self._players.append(_Player(visit, self._dn.start(argv, log=self._fresh_log(visit.client))))
             self._started += 1
 

@@ -7,6 +7,7 @@ so one access log tells client, rung, segment and, with the player's port, the f
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +102,10 @@ def check_player(home: Path) -> list[str]:
     return [*_gstreamer(home), "gst-inspect-1.0", "dashdemux2"]
 
 
-def player(home: Path, address: str, client: str) -> list[str]:
-    """A player's command line: it decodes in real time, shows nothing, adapts by GStreamer's own rules."""
-    pipeline = ["playbin3", f"uri=http://{address}:{PORT}/{client}/{MANIFEST}", "video-sink=fakesink sync=true"]
-    return [*_gstreamer(home), "gst-launch-1.0", "--quiet", *pipeline]
+def player(home: Path, address: str, client: str, buffer_s: float) -> list[str]:
+    """The command line of a player (player.py) that fetches up to `buffer_s` seconds ahead."""
+    uri = f"http://{address}:{PORT}/{client}/{MANIFEST}"
+    return [*_gstreamer(home), sys.executable, "-m", "upfml.traffic.player", uri, str(buffer_s)]
 
 
 _REQUEST = re.compile(
