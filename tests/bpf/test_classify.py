@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from upfml.classify import kernel
 from upfml.classify.user import predictor
 from upfml.features import Definition, Flow
 from upfml.flowkey import UDP
+from upfml.job import Job
 from upfml.testrun import TestRun
 
 DEFINITION = Definition(500_000_000, 1_000)
@@ -150,3 +153,12 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
         kernel.load(tmp_path, DEFINITION, "window")
     assert refusal.value.program == "forest_part_0"
     assert refusal.value.reason
+    job = Job("kernel", "n3", "native", tmp_path, DEFINITION.window_ns, DEFINITION.iat_unit_ns, "window", tmp_path)
+    job.write(tmp_path / "job.json")
+    agent = subprocess.run(
+        [sys.executable, "-m", "upfml.agent", tmp_path / "job.json"], capture_output=True, text=True, timeout=300
+    )
+    assert agent.returncode == 1
+    assert refusal.value.reason in agent.stderr
+    assert "convert.division" in agent.stderr
+    assert not (tmp_path / "ready").exists()

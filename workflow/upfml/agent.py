@@ -102,10 +102,14 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         run(Job.read(arguments.job))
-    except (UserError, VerifierRefused) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    except VerifierRefused as error:
+        remedy = "choose a smaller model.deployed, or more programs in convert.division"
+        print(f"error: {error}\n  remedy: {remedy}", file=sys.stderr)
+    else:
+        return 0
+    return 1
 
 
 if __name__ == "__main__":

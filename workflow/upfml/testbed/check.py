@@ -48,6 +48,8 @@ while len(got) < size:
 sys.exit(got != sent)
 """
 _ETH_P_ALL = 3
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
+_TAP_BYTES = 16 << 20  # all packets of the check wait in it until they are read
 _GTPU_AT = 14 + 20 + 8
 """Ethernet, IPv4, UDP."""
 
@@ -60,6 +62,7 @@ def check(bed: Namespaces, work: Path) -> dict[str, Any]:
     with inside(bed.upf.namespace):
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
     with tap:
+        tap.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _TAP_BYTES)
         tap.bind((bed.n3_device, 0))
         tap.setblocking(False)
         for kind, size in (("tcp", 100_000), ("udp", 1_000)):

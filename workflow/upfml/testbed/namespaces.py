@@ -60,6 +60,7 @@ device would be wrong on N3."""
 _TCP = {"cc_algo": TCP_CONGESTION_CONTROL}
 """By route: a namespace may not choose it by sysctl unless the whole machine allows that."""
 
+_NAMED = Path("/run/netns")
 _INGRESS, _EGRESS = "ffff:fff2", "ffff:fff3"
 _TBF_BURST_BYTES = 16_000
 _TBF_LATENCY = "50ms"
@@ -71,7 +72,7 @@ class Namespaces:
     ue_address, dn_address, n3_device = UE, DN, N3
 
     def __init__(self, prefix: str, ue_mtu_bytes: int) -> None:
-        self.ran, self.upf, self.dn = (Host(role, f"{prefix}-{role}") for role in ROLES)
+        self.ran, self.upf, self.dn = (Host(role, name) for role, name in zip(ROLES, _names(prefix), strict=True))
         self._prefix = prefix
         self._ue_mtu_bytes = ue_mtu_bytes
         self._lock: IO[str] | None = None
@@ -84,11 +85,10 @@ class Namespaces:
         self._watcher = _watch(self._prefix)
         try:
             self._build()
-        except NetlinkError as error:
+        except (NetlinkError, OSError) as error:
             self.__exit__(None, None, None)
             raise UserError(
-                f"cannot build the test bed {self._prefix}-*: {error}",
-                "run as root; if an interface or namespace exists already, choose another testbed.prefix",
+                f"cannot build the test bed {self._prefix}-*: {error}", "see `snakemake provision`"
             ) from error
         except BaseException:
             self.__exit__(None, None, None)
@@ -104,6 +104,7 @@ class Namespaces:
             os.waitpid(self._watcher, 0)
             self._watcher = None
         if self._lock is not None:
+            _lock_path(self._prefix).unlink()
             self._lock.close()
             self._lock = None
 
@@ -225,13 +226,15 @@ def _network_order(address: str) -> int:
 
 def remove(prefix: str) -> None:
     """Remove the namespaces PREFIX-ran, -upf and -dn and end the processes in them; nothing else is touched."""
-    for role in ROLES:
-        name = f"{prefix}-{role}"
-        path = Path("/run/netns") / name
-        if not path.exists():
-            continue
-        _end_processes(path.stat().st_ino)
-        netns.remove(name)
+    for name in _names(prefix):
+        path = _NAMED / name
+        if path.exists():
+            _end_processes(path.stat().st_ino)
+            netns.remove(name)
+
+
+def _names(prefix: str) -> list[str]:
+    return [f"{prefix}-{role}" for role in ROLES]
 
 
 def _end_processes(namespace_inode: int) -> None:
@@ -249,9 +252,27 @@ def _end_processes(namespace_inode: int) -> None:
         time.sleep(0.05)
 
 
+def _lock_path(prefix: str) -> Path:
+    return Path(f"/run/upfml-{prefix}.lock")
+
+
 def _lock(prefix: str) -> IO[str]:
-    path = Path(f"/run/{prefix}.lock")
-    lock = path.open("a+")
+    """Hold the prefix. The file is there from before the first namespace until after the last one is gone.
+
+    So namespaces of these names are leftovers of a killed run only where a file is that nobody holds; without one they
+    are somebody else's. Raises UserError then, and when another run holds the file.
+    """
+    path = _lock_path(prefix)
+    foreign = [] if path.exists() else [name for name in _names(prefix) if (_NAMED / name).exists()]
+    if foreign:
+        raise UserError(
+            f"network namespace {', '.join(foreign)} exists already, and no run of this project made it",
+            "choose another testbed.prefix in config.yaml",
+        )
+    try:
+        lock = path.open("a+")
+    except PermissionError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}", "run as root: the test bed needs it") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -260,6 +281,9 @@ def _lock(prefix: str) -> IO[str]:
             f"the test bed {prefix}-* is in use by process {lock.read().strip() or 'unknown'} ({path})",
             "wait for that run to end, or choose another testbed.prefix",
         ) from error
+    if not path.exists() or os.fstat(lock.fileno()).st_ino != path.stat().st_ino:
+        lock.close()  # the run that held it ended just now and took it away
+        return _lock(prefix)
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
@@ -279,6 +303,7 @@ def _watch(prefix: str) -> int:
     os.read(read_end, 1)  # returns when every holder of the other end is gone
     with contextlib.suppress(Exception):
         remove(prefix)
+        _lock_path(prefix).unlink()  # held until now: this process has inherited it
     os._exit(0)
 
 
