@@ -3,7 +3,7 @@
 CORES ?= 4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all test setup lint lock report clean help
+.PHONY: all test setup lint lock report pictures clean help
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
 	snakemake --cores $(CORES) all
@@ -28,6 +28,10 @@ lock: ## write envs/requirements.lock anew from envs/requirements.in (needs uv)
 
 report: setup ## make results/report.html of a finished run
 	snakemake --report results/report.html
+
+pictures: setup ## put the figures of a finished run, and the workflow's picture, into docs/ for the README
+	cp figures/*.png docs/
+	snakemake all --rulegraph dot | dot -Tpng -Gdpi=70 -o docs/rulegraph.png
 
 clean: ## remove what runs have made
 	rm -rf results figures

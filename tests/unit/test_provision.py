@@ -30,6 +30,7 @@ FIT = {
     f"{PYTHON} -m upfml.trial": json.dumps(
         {step: {"passed": True, "tried": True, "found": "yes"} for step in provision.TRIALS}
     ),
+    f"{PYTHON} -m upfml.traffic.player --help": "usage: python -m upfml.traffic.player",
     "ffmpeg -hide_banner -encoders": " V....D libx264   H.264\n",
     **{f"{tool} {option}": f"{tool} version 12.6.1" for tool, option in provision.TOOLS.items()},
     **{f"gst-inspect-1.0 --exists {element}": "" for element in provision.GSTREAMER_ELEMENTS},
@@ -100,6 +101,7 @@ def without(option: str) -> dict[str, str | int]:
             ({f"gst-inspect-1.0 --exists {element}": 1}, f"GStreamer's {element}", "not there")
             for element in provision.GSTREAMER_ELEMENTS
         ],
+        ({f"{PYTHON} -m upfml.traffic.player --help": 1}, "player (GStreamer from Python)", "not found"),
     ],
 )
 def test_what_is_wrong_fails(changed: dict[str, str | int], name: str, found: str) -> None:

@@ -16,7 +16,7 @@ rule capture:
         sampling=directory("results/capture/sampling"),
     log:
         "results/logs/capture.log",
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         config=section("seed", "testbed", "traffic", "features", "classify", "capture"),
     message:

@@ -18,7 +18,7 @@ rule classify:
     log:
         "results/logs/classify-{point}-{trial}.log",
     # All cores: a measured run never shares the machine with another rule.
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         config=section("seed", "testbed", "traffic", "features", "classify", "runs"),
     message:

@@ -12,6 +12,8 @@ POINTS = list(upfml_config.points(config))
 DEPLOYED_POINT = upfml_config.deployed_point(config)
 ARMS = config["runs"]["arms"]
 TRIALS = range(1, config["runs"]["trials"] + 1)
+# Threads of a measured job. Snakemake cuts them to --cores, so that such a job shares the machine with no other.
+ALL_CORES = 1024
 RUN = "results/runs/{arm}/{point}/trial-{trial}"
 
 

@@ -8,7 +8,7 @@ rule provision:
     log:
         "results/logs/provision.log",
     # All cores: another rule would disturb the look at the idle CPU.
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         config=section("testbed"),
     message:

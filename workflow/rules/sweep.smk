@@ -3,7 +3,6 @@
 
 rule sweep_point:
     input:
-        testbed="results/testbed.json",
         packets="results/capture/packets.parquet",
         windows="results/windows/windows.parquet",
         forest="results/train/{point}/forest.joblib",
@@ -12,7 +11,7 @@ rule sweep_point:
         "results/sweep/{point}.json",
     log:
         "results/logs/sweep-{point}.log",
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         config=section("features"),
         point=lambda wildcards: upfml_config.points(config)[wildcards.point],

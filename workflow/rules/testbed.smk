@@ -8,7 +8,7 @@ rule testbed:
         "results/testbed.json",
     log:
         "results/logs/testbed.log",
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         config=section("testbed"),
     message:

@@ -17,12 +17,11 @@ SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 
 def check(config: Mapping[str, Any]) -> None:
     """Raise UserError naming the key, what is wrong with it, and what it must be."""
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(SCHEMA.read_text()))
-    error = jsonschema.exceptions.best_match(validator.iter_errors(dict(config)))
+    schema = yaml.safe_load(SCHEMA.read_text())
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(dict(config)))
     if error is not None:
         key = ".".join(map(str, error.absolute_path)) or "the top level"
-        meaning = error.schema.get("description", "see the comments in config.yaml")
-        raise UserError(f"config: {key}: {error.message}", f"{key}: {meaning}")
+        raise UserError(f"config: {key}: {error.message}", f"{key}: {_description(schema, error)}")
     for key in ("traffic.robot_arm.period_ms", "traffic.robot_arm.payload_bytes", "traffic.video.watch_s"):
         low, high = _get(config, key)
         if low > high:
@@ -70,6 +69,18 @@ def points(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 def deployed_point(config: Mapping[str, Any]) -> str:
     """The point whose model the runs use."""
     return point_name(**config["model"]["deployed"])
+
+
+def _description(schema: Any, error: jsonschema.ValidationError) -> str:
+    """The schema's words on the key, or on the list that it stands in."""
+    place, words = schema, "see the comments in config.yaml"
+    for step in error.absolute_schema_path:
+        if step == "$ref":
+            break
+        place = place[step]
+        if isinstance(place, dict):
+            words = place.get("description", words)
+    return str(error.schema.get("description", words)) if isinstance(error.schema, dict) else words
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:

@@ -1,0 +1,72 @@
+"""What the rules promise, read from Snakemake's own plan; nothing is run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED = {"provision", "testbed", "capture", "classify", "sweep_point"}
+
+
+def snakemake(folder: Path, *words: str) -> str:
+    """Plan in an empty folder that holds only the configuration."""
+    shutil.copy(ROOT / "config.yaml", folder)
+    command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(ROOT / "Snakefile"), *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def jobs(plan: str) -> dict[str, int]:
+    """How often each rule would run."""
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE)}
+
+
+def test_measured_rules_hold_all_cores() -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = {rule.split(":")[0]: rule for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]}
+    assert {name for name, rule in rules.items() if "threads: ALL_CORES\n" in rule} == MEASURED
+
+
+@pytest.mark.parametrize(
+    ("target", "needs", "does_not_need"),
+    [
+        ("fig6", {"classify", "sample", "figure_cpu_usage"}, {"sweep_point", "metrics", "figure_latency"}),
+        ("fig7", {"classify", "sample", "figure_context_switches"}, {"sweep_point", "metrics", "figure_cpu_usage"}),
+        ("figures/context_switches.pdf", {"figure_context_switches"}, {"sweep_point", "figure_cpu_usage"}),
+        ("latency", {"classify", "figure_latency"}, {"sample", "sweep_point"}),
+        ("accuracy", {"classify", "figure_accuracy"}, {"sample", "sweep_point"}),
+        ("sweep", {"sweep_point", "figure_sweep"}, {"classify", "sample"}),
+        ("traffic", {"capture", "figure_traffic"}, {"windows", "train", "classify"}),
+        ("provision", {"provision"}, {"testbed"}),
+    ],
+)
+def test_a_figure_needs_only_what_it_shows(
+    tmp_path: Path, target: str, needs: set[str], does_not_need: set[str]
+) -> None:
+    planned = jobs(snakemake(tmp_path, "--cores", "4", "--dry-run", target)).keys()
+    assert needs <= planned
+    assert not does_not_need & planned
+
+
+def test_the_papers_scale_is_a_preset(tmp_path: Path) -> None:
+    preset = str(ROOT / "presets/paper.yaml")
+    assert jobs(snakemake(tmp_path, "--cores", "4", "--dry-run", "all", "--configfile", preset))["classify"] == 10
+
+
+def test_the_sweep_follows_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "deeper.yaml").write_text("model: {max_depth: [3, 10, 30]}")
+    plan = snakemake(tmp_path, "--cores", "4", "--dry-run", "sweep", "--configfile", "deeper.yaml")
+    assert jobs(plan)["sweep_point"] == 3 * 3
+
+
+def test_the_workflow_can_be_drawn(tmp_path: Path) -> None:
+    drawing = snakemake(tmp_path, "all", "--rulegraph", "dot")
+    for rule in ("provision", "testbed", "capture", "windows", "train", "convert", "classify", "sample", "metrics"):
+        assert f'label = "{rule}"' in drawing
