@@ -75,11 +75,11 @@ def _description(schema: Any, error: jsonschema.ValidationError) -> str:
     """The schema's words on the key, or on the list that it stands in."""
     place, words = schema, "see the comments in config.yaml"
     for step in error.absolute_schema_path:
-        if step == "$ref":
-            break
-        place = place[step]
         if isinstance(place, dict):
             words = place.get("description", words)
+            if step not in place:  # the path goes on behind a $ref
+                break
+        place = place[step]
     return str(error.schema.get("description", words)) if isinstance(error.schema, dict) else words
 
 
