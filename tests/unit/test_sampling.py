@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,17 @@ def test_every_source_gives_rows(folder: Path) -> None:
     assert proc["context_switches_per_s"] == 4_000.0
     psutil = rows.loc[("psutil", "classifier", 0)]
     assert (psutil["usr_pct"], psutil["context_switches_per_s"]) == (5.0, 400.0)
+
+
+def test_the_real_tools_twice_in_one_folder(tmp_path: Path) -> None:
+    """A run that is made again must not read what the one before has left."""
+    for _ in range(2):
+        with sampling.Sampler(tmp_path, {"classifier": os.getpid()}) as sampler:
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
+                sampler.tick()
+                time.sleep(0.05)
+    rows = sampling.table(tmp_path)
+    assert set(rows["source"]) == {"mpstat", "pidstat", "procstat", "psutil"}
+    assert rows["second"].max() <= 2
+    assert rows.loc[rows["source"] != "mpstat", "entity"].isin(["classifier"]).any()

@@ -37,6 +37,8 @@ class Sampler:
 
     def __enter__(self) -> Sampler:
         self._folder.mkdir(parents=True, exist_ok=True)
+        for left_over in self._folder.iterdir():  # the tools append
+            left_over.unlink()
         tables.write_json(self._processes, self._folder / "processes.json")
         here = Host("here")
         pids = ",".join(map(str, self._processes.values()))
