@@ -1,5 +1,6 @@
 """metrics: from tables to numbers, and intervals over the trials."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,16 @@ def test_scores_become_metrics_of_no_trial() -> None:
     found = metrics.from_scores({"random": split, "grouped": {**split, "accuracy": 0.95}}, POINT)
     assert value(found, "sklearn", "accuracy_random", trial=0) == pytest.approx(99)
     assert value(found, "sklearn", "accuracy_grouped", trial=0) == pytest.approx(95)
+
+
+def test_a_difference_is_as_uncertain_as_both_sides() -> None:
+    got = metrics.difference(metrics.Estimate(99.6, 99.3, 99.8, 0), metrics.Estimate(99.9, 99.5, 100.0, 3))
+    assert got.value == pytest.approx(-0.3)
+    assert got.low == pytest.approx(-0.3 - math.hypot(0.3, 0.1))
+    assert got.high == pytest.approx(-0.3 + math.hypot(0.2, 0.4))
+    assert got.trials == 3
+    one_trial = metrics.Estimate(99.9, None, None, 1)
+    assert metrics.difference(metrics.Estimate(99.6, 99.3, 99.8, 0), one_trial).low is None
 
 
 def test_the_mean_over_trials_has_students_interval() -> None:

@@ -262,6 +262,19 @@ def mean_over_trials(values: pd.Series[float], within: tuple[float, float] = (-n
     return Estimate(mean, max(mean - half, within[0]), min(mean + half, within[1]), len(values))
 
 
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """`a` minus `b`, measured independently, with the interval that both of theirs imply.
+
+    Method: MOVER (Zou and Donner 2008, after Newcombe 1998): distances to the bounds are added in quadrature.
+    """
+    value = a.value - b.value
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return Estimate(value, None, None, b.trials)
+    below = float(np.hypot(a.value - a.low, b.high - b.value))
+    above = float(np.hypot(a.high - a.value, b.value - b.low))
+    return Estimate(value, value - below, value + above, b.trials)
+
+
 def ratio_over_trials(numerator: pd.Series[float], denominator: pd.Series[float]) -> Estimate:
     """Geometric mean of the ratio per trial, and its t interval on the logarithm. Both have one value > 0 per trial."""
     logarithm = mean_over_trials((numerator / denominator).map(np.log))
