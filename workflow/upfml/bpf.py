@@ -2,7 +2,7 @@
 
 BCC rewrites map operations in the main source only, so the quoted includes of a program are put into one text before
 it sees them. Programs are loaded here rather than by BCC, which hides the verifier's message when a program is too
-complex (../shared/kernel-notes.md calls it "Program too large").
+complex ("Program too large").
 """
 
 from __future__ import annotations

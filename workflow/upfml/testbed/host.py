@@ -32,7 +32,7 @@ class Host:
     def command(self, argv: Sequence[str | Path]) -> list[str]:
         """The command line that runs `argv` on this host.
 
-        nsenter rather than `ip netns exec`, which remounts /sys and so hides bpffs (../shared/kernel-notes.md).
+        nsenter rather than `ip netns exec`, which remounts /sys and so hides bpffs.
         """
         words = [str(word) for word in argv]
         if self.namespace is None:
