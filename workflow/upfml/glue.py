@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from upfml.errors import UserError
 
 @contextlib.contextmanager
 def rule(snakemake: Any) -> Iterator[Any]:
-    """Log to the terminal and to the rule's log file; end with status 1 and one message on a UserError."""
+    """Log to the terminal and to the rule's log file; end with one message on a UserError (1) and on Ctrl-C (130)."""
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(message)s",
@@ -25,3 +26,6 @@ def rule(snakemake: Any) -> Iterator[Any]:
     except UserError as error:
         logging.error("error: %s", error)
         sys.exit(1)
+    except KeyboardInterrupt:
+        logging.error("interrupted: what this rule had started has been ended; run the same command to go on")
+        sys.exit(128 + signal.SIGINT)
