@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from upfml import tables
-from upfml.flowkey import flow_id
+from upfml.flowkey import FIVE_TUPLE, flow_id
 
 FLOW_KEY = np.dtype(
     [
@@ -76,17 +76,6 @@ def five_tuple(key: bytes) -> tuple[str, int, str, int, int]:
     )
 
 
-def flow_key(src: str, src_port: int, dst: str, dst_port: int, protocol: int) -> bytes:
-    """The 40 bytes of a flow key: the inverse of five_tuple."""
-    key = np.zeros(1, FLOW_KEY)
-    for field, text in (("saddr", src), ("daddr", dst)):
-        address = ipaddress.ip_address(text)
-        raw = address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
-        key[field] = np.void(raw)
-    key["sport"], key["dport"], key["protocol"] = src_port, dst_port, protocol
-    return key.tobytes()
-
-
 def flow_name(key: bytes) -> str:
     """flowkey.flow_id of a flow key's 40 bytes."""
     return flow_id(*five_tuple(key))
@@ -103,9 +92,7 @@ def _by_flow(events: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
 def packets_table(events: np.ndarray) -> pd.DataFrame:
     """Packet events (shape (n,), PACKET_EVENT) as rows of the packets table."""
     index, keys = _by_flow(events)
-    tuples = pd.DataFrame(
-        [five_tuple(key) for key in keys], columns=["src", "src_port", "dst", "dst_port", "protocol"]
-    ).astype({"src": "str", "dst": "str"})
+    tuples = pd.DataFrame([five_tuple(key) for key in keys], columns=FIVE_TUPLE).astype({"src": "str", "dst": "str"})
     rows = tuples.iloc[index].reset_index(drop=True)
     for name in tables.PACKETS.columns:
         if name not in rows:

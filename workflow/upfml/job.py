@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ class Job:
     @classmethod
     def read(cls, path: Path) -> Job:
         """Read what `write` wrote."""
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = tables.read_json(path)
         content["out"] = Path(content["out"])
         content["model"] = Path(content["model"]) if content["model"] else None
         return cls(**content)

@@ -17,6 +17,7 @@ from upfml.agent import PERF_PAGES
 from upfml.bpf import Program
 from upfml.classify import kernel
 from upfml.features import Definition
+from upfml.flowkey import FIVE_TUPLE
 from upfml.testrun import TestRun
 
 _POLL_EVERY_PACKETS = 512
@@ -36,7 +37,7 @@ def classify(
         "decisions", lambda _cpu, data, _size: raw.extend(ctypes.string_at(data, _EVENT_BYTES)), PERF_PAGES
     )
     run = TestRun(programs[0])
-    columns = ["src", "src_port", "dst", "dst_port", "protocol", "length_bytes", "t_ns"]
+    columns = [*FIVE_TUPLE, "length_bytes", "t_ns"]
     for number, (*inner, t_ns) in enumerate(zip(*(packets[name].tolist() for name in columns), strict=True)):
         run(_frame(*inner), t_ns)
         if number % _POLL_EVERY_PACKETS == 0:

@@ -213,7 +213,7 @@ def read(path: Path | str, schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 def empty(schema: pa.DataFrameSchema) -> pd.DataFrame:
     """A table of no rows with the schema's columns and types."""
-    return pd.DataFrame({name: pd.Series(dtype=str(column.dtype)) for name, column in schema.columns.items()})
+    return typed(pd.DataFrame(columns=list(schema.columns)), schema)
 
 
 def typed(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:

@@ -11,9 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from upfml import tables
 from upfml.errors import UserError
 from upfml.features import Definition, Flow
-from upfml.flowkey import flow_id
-
-_FIVE_TUPLE = ["src", "src_port", "dst", "dst_port", "protocol"]
+from upfml.flowkey import FIVE_TUPLE, flow_id
 
 
 def closed(packets: pd.DataFrame, definition: Definition) -> pd.DataFrame:
@@ -22,7 +20,7 @@ def closed(packets: pd.DataFrame, definition: Definition) -> pd.DataFrame:
     Packets of a flow must be in order of time. Rows are in the order in which windows closed.
     """
     rows: list[tuple[Any, ...]] = []
-    for five_tuple, of_flow in packets.groupby(_FIVE_TUPLE, sort=False, observed=True):
+    for five_tuple, of_flow in packets.groupby(FIVE_TUPLE, sort=False, observed=True):
         src, src_port, dst, dst_port, protocol = cast("tuple[str, int, str, int, int]", five_tuple)
         name = flow_id(src, src_port, dst, dst_port, protocol)
         times = of_flow["t_ns"].tolist()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from upfml import events
+from upfml import events, tables
 from upfml.bpf import Module, Program
 from upfml.capture import FLOW_TABLE_SIZE
 from upfml.features import Definition
@@ -22,7 +21,7 @@ def load(model: Path, definition: Definition, when: str, *, replay: bool = False
 
     The first program is the one to attach; the others are its tail calls. Raises VerifierRefused.
     """
-    parts = len(json.loads((model / "parts.json").read_text())["parts"])
+    parts = len(tables.read_json(model / "parts.json")["parts"])
     defines: dict[str, int | str | None] = {
         **definition.defines(),
         "FLOW_TABLE_SIZE": FLOW_TABLE_SIZE,

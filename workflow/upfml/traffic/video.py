@@ -142,7 +142,7 @@ def flows(access_log: str, ue: str) -> pd.DataFrame:
             "payload_bytes": np.nan,
         },
     )
-    return table.astype({name: str(column.dtype) for name, column in tables.FLOWS.columns.items()})
+    return tables.typed(table, tables.FLOWS)
 
 
 def rungs(access_log: str, ladder: Mapping[str, Any], began_s: float) -> pd.DataFrame:
@@ -157,5 +157,4 @@ def rungs(access_log: str, ladder: Mapping[str, Any], began_s: float) -> pd.Data
     table = requests.join(media).dropna(subset=["segment"]).astype({"rung": "int16"})
     table["bitrate_mbit_s"] = table["rung"].map(bitrates)
     table["t_s"] = (table["t_s"] - table["duration_s"] - began_s).round(3)
-    types = {name: str(column.dtype) for name, column in tables.RUNGS.columns.items()}
-    return table.sort_values("t_s", ignore_index=True).astype(types)[list(types)]
+    return tables.typed(table.sort_values("t_s", ignore_index=True), tables.RUNGS)
