@@ -53,6 +53,12 @@ struct ipv6_extension {
 	u32 rest;
 };
 
+static __always_inline bool ipv6_is_extension(u8 protocol)
+{
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING || protocol == IPPROTO_DSTOPTS ||
+	       protocol == IPPROTO_FRAGMENT;
+}
+
 static __always_inline enum ip_outcome ipv6_parse(struct cursor *cursor, struct ip_layer *ip)
 {
 	struct ipv6hdr *header = cursor_take(cursor, sizeof(*header));
@@ -66,8 +72,7 @@ static __always_inline enum ip_outcome ipv6_parse(struct cursor *cursor, struct 
 	ip->protocol = header->nexthdr;
 #pragma unroll
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
-		if (ip->protocol != IPPROTO_HOPOPTS && ip->protocol != IPPROTO_ROUTING &&
-		    ip->protocol != IPPROTO_DSTOPTS && ip->protocol != IPPROTO_FRAGMENT)
+		if (!ipv6_is_extension(ip->protocol))
 			return IP_OK;
 		extension = cursor_take(cursor, sizeof(*extension));
 		if (!extension)
@@ -78,10 +83,7 @@ static __always_inline enum ip_outcome ipv6_parse(struct cursor *cursor, struct 
 			return IP_FRAGMENT;
 		ip->protocol = extension->next;
 	}
-	return ip->protocol == IPPROTO_HOPOPTS || ip->protocol == IPPROTO_ROUTING || ip->protocol == IPPROTO_DSTOPTS ||
-			       ip->protocol == IPPROTO_FRAGMENT ?
-		       IP_EXTENSIONS :
-		       IP_OK;
+	return ipv6_is_extension(ip->protocol) ? IP_EXTENSIONS : IP_OK;
 }
 
 /* The version is in the packet itself: GTP-U says nothing of what it carries. */
