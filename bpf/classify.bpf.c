@@ -14,12 +14,11 @@
 
 /* What tail-called programs share (paper: "Global Scratchpad S"). */
 struct scratchpad {
-	s32 votes[MODEL_CLASSES];
+	s64 votes[MODEL_CLASSES]; /* votes, or sums of the leaves' class shares */
 	struct decision_event decision; /* its features are the model's input */
 };
 
-BPF_PERCPU_ARRAY(counters, u64, COUNTER_MAX);
-BPF_HASH(flows, struct flow_key, struct flow_state, FLOW_TABLE_SIZE);
+BPF_TABLE(FLOW_TABLE_TYPE, struct flow_key, struct flow_state, flows, FLOW_TABLE_SIZE);
 BPF_PERCPU_ARRAY(scratchpads, struct scratchpad, 1);
 BPF_PERF_OUTPUT(decisions);
 
@@ -76,10 +75,8 @@ int classify(struct xdp_md *ctx)
 	struct n3_packet packet = {};
 	struct closed_window subject = {};
 	struct scratchpad *pad;
-	enum counter outcome = n3_parse(ctx, &packet);
 
-	counters.increment(outcome);
-	if (outcome != COUNTER_FLOW || !flow_update(&packet.key, now_ns, &subject))
+	if (!n3_parse(ctx, &packet) || !flow_update(&packet.key, now_ns, &subject))
 		return XDP_PASS;
 	pad = scratchpad();
 	if (!pad)

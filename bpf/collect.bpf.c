@@ -9,8 +9,7 @@
 #include "include/clock.h"
 #include "include/events.h"
 
-BPF_PERCPU_ARRAY(counters, u64, COUNTER_MAX);
-BPF_HASH(last_seen, struct flow_key, u64, FLOW_TABLE_SIZE);
+BPF_TABLE(FLOW_TABLE_TYPE, struct flow_key, u64, last_seen, FLOW_TABLE_SIZE);
 BPF_PERF_OUTPUT(packets);
 
 /* ns since the flow's previous packet, -1 for its first. */
@@ -34,10 +33,8 @@ int collect(struct xdp_md *ctx)
 	u64 now_ns = arrival_ns(ctx);
 	struct n3_packet packet = {};
 	struct packet_event event = {};
-	enum counter outcome = n3_parse(ctx, &packet);
 
-	counters.increment(outcome);
-	if (outcome != COUNTER_FLOW)
+	if (!n3_parse(ctx, &packet))
 		return XDP_PASS;
 	event.key = packet.key;
 	event.t_ns = now_ns;

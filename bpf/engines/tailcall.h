@@ -9,7 +9,7 @@
 BPF_PROG_ARRAY(parts, FOREST_PARTS);
 
 /* The class with the most votes, the lowest of equals (as scikit-learn's argmax breaks ties). */
-static s32 majority(const s32 *votes)
+static s32 majority(const s64 *votes)
 {
 	s32 class = 0;
 

@@ -21,7 +21,7 @@ struct vlan_tag {
 	u16 ethertype;
 };
 
-/* Valid once n3_parse has said COUNTER_FLOW; the TCP members are zero for UDP. */
+/* Valid once n3_parse has said true; the TCP members are zero for UDP. */
 struct n3_packet {
 	struct flow_key key;
 	struct gtpu_layer gtpu;
@@ -137,16 +137,24 @@ static __always_inline enum counter n3_inner(struct cursor *cursor, struct n3_pa
 	return COUNTER_INNER_NO_PORTS;
 }
 
-/* COUNTER_FLOW when `packet` is filled in, else the reason why it is not. `packet` must come in zeroed. */
-static __always_inline enum counter n3_parse(struct xdp_md *ctx, struct n3_packet *packet)
+static __always_inline enum counter n3_layers(struct cursor *cursor, struct n3_packet *packet)
 {
-	struct cursor cursor = { .at = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
-	enum counter outcome = n3_outer(&cursor);
+	enum counter outcome = n3_outer(cursor);
 
 	if (outcome != COUNTER_FLOW)
 		return outcome;
-	outcome = n3_gtpu(&cursor, &packet->gtpu);
+	outcome = n3_gtpu(cursor, &packet->gtpu);
 	if (outcome != COUNTER_FLOW)
 		return outcome;
-	return n3_inner(&cursor, packet);
+	return n3_inner(cursor, packet);
+}
+
+/* Count what the frame is. True when `packet`, which must come in zeroed, has been filled in. */
+static __always_inline bool n3_parse(struct xdp_md *ctx, struct n3_packet *packet)
+{
+	struct cursor cursor = { .at = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
+	enum counter outcome = n3_layers(&cursor, packet);
+
+	counters.increment(outcome);
+	return outcome == COUNTER_FLOW;
 }

@@ -19,6 +19,7 @@ from upfml.classify import kernel
 from upfml.classify.user import predictor
 from upfml.features import Definition, Flow
 from upfml.flowkey import UDP
+from upfml.flowtable import FlowTable
 from upfml.job import Job
 from upfml.testrun import TestRun
 
@@ -29,7 +30,7 @@ class Classifier:
     """The real classifier with its decisions."""
 
     def __init__(self, model: Path, when: str, definition: Definition = DEFINITION) -> None:
-        self.module, self.programs = kernel.load(model, definition, when, replay=True)
+        self.module, self.programs = kernel.load(model, definition, when, FlowTable(), replay=True)
         self._run = TestRun(self.programs[0])
         self._raw = bytearray()
         size = events.DECISION_EVENT.itemsize
@@ -150,10 +151,20 @@ def test_any_division_gives_the_same_classes(model: Path, tmp_path: Path, divisi
 def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -> None:
     convert.write(noisy_forest(trees=12, depth=20, rows=6_000), 1, "tailcall", tmp_path)
     with pytest.raises(VerifierRefused) as refusal:
-        kernel.load(tmp_path, DEFINITION, "window")
+        kernel.load(tmp_path, DEFINITION, "window", FlowTable())
     assert refusal.value.program == "forest_part_0"
     assert refusal.value.reason
-    job = Job("kernel", "n3", "native", tmp_path, DEFINITION.window_ns, DEFINITION.iat_unit_ns, "window", tmp_path)
+    job = Job(
+        "kernel",
+        "n3",
+        "native",
+        tmp_path,
+        DEFINITION.window_ns,
+        DEFINITION.iat_unit_ns,
+        FlowTable(),
+        "window",
+        tmp_path,
+    )
     job.write(tmp_path / "job.json")
     agent = subprocess.run(
         [sys.executable, "-m", "upfml.agent", tmp_path / "job.json"], capture_output=True, text=True, timeout=300

@@ -12,6 +12,7 @@ from upfml import events, frames
 from upfml.capture import collector
 from upfml.features import Definition
 from upfml.flowkey import TCP, UDP
+from upfml.flowtable import FlowTable
 from upfml.testrun import XDP_PASS, TestRun
 
 UE, DN = "10.60.0.1", "10.70.0.1"
@@ -22,7 +23,7 @@ class Collector:
     """The real collector with its events and counters."""
 
     def __init__(self) -> None:
-        self.module = collector(Definition(500_000_000, 1_000), replay=True)
+        self.module = collector(Definition(500_000_000, 1_000), FlowTable(), replay=True)
         self._run = TestRun(self.module.load("collect"))
         self._raw = bytearray()
         size = events.PACKET_EVENT.itemsize

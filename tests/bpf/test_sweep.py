@@ -12,6 +12,7 @@ from tests.forests import noisy_forest
 from upfml import convert, sweep, tables, windows
 from upfml.features import Definition
 from upfml.flowkey import UDP
+from upfml.flowtable import FlowTable
 
 DEFINITION = Definition(500_000_000, 1_000)
 
@@ -39,7 +40,7 @@ def measure(folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], **forest: in
     model = noisy_forest(**forest)
     convert.write(model, 3, "tailcall", folder)
     convert.shared_library(folder)
-    return sweep.measure(model, folder, *trace, DEFINITION)
+    return sweep.measure(model, folder, *trace, DEFINITION, FlowTable())
 
 
 def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:

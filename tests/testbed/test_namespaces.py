@@ -15,6 +15,7 @@ import pytest
 from upfml.capture import collector
 from upfml.errors import UserError
 from upfml.features import Definition
+from upfml.flowtable import FlowTable
 from upfml.testbed import namespaces
 from upfml.testbed.check import check
 from upfml.testbed.host import Host, stop
@@ -107,7 +108,7 @@ def test_tshark_reads_the_tunnel_as_5g_does(tmp_path: Path) -> None:
 def test_native_xdp_sees_uplink_packets_one_by_one(tmp_path: Path) -> None:
     with Namespaces(PREFIX, 1400) as bed:
         with inside(bed.upf.namespace):
-            module = collector(Definition(500_000_000, 1_000))
+            module = collector(Definition(500_000_000, 1_000), FlowTable())
             module.attach(bed.n3_device, module.load("collect"), "native")
         check(bed, tmp_path)
         counters = module.counters()
@@ -117,7 +118,7 @@ def test_native_xdp_sees_uplink_packets_one_by_one(tmp_path: Path) -> None:
 
 def test_a_device_that_another_program_holds_is_left_alone() -> None:
     with Namespaces(PREFIX, 1400) as bed, inside(bed.upf.namespace):
-        first, second = (collector(Definition(500_000_000, 1_000)) for _ in range(2))
+        first, second = (collector(Definition(500_000_000, 1_000), FlowTable()) for _ in range(2))
         first.attach(bed.n3_device, first.load("collect"), "native")
         with pytest.raises(UserError, match="cannot attach collect to n3"):
             second.attach(bed.n3_device, second.load("collect"), "native")

@@ -13,7 +13,7 @@ rule sweep_point:
         "results/logs/sweep-{point}.log",
     threads: ALL_CORES
     params:
-        config=section("features"),
+        config=section("features", "flow_table"),
         point=lambda wildcards: upfml_config.points(config)[wildcards.point],
     message:
         "Replaying the training trace through {wildcards.point} in the kernel"

@@ -6,6 +6,7 @@ import joblib
 
 from upfml import sweep, tables
 from upfml.features import Definition
+from upfml.flowtable import FlowTable
 from upfml.glue import rule
 
 with rule(snakemake):
@@ -15,5 +16,6 @@ with rule(snakemake):
         tables.read(snakemake.input.packets, tables.PACKETS),
         tables.read(snakemake.input.windows, tables.WINDOWS),
         Definition.of(snakemake.params.config["features"]),
+        FlowTable.of(snakemake.params.config["flow_table"]),
     )
     tables.write_json({**snakemake.params.point, **row}, snakemake.output[0])

@@ -10,16 +10,14 @@ import pandas as pd
 from upfml import events
 from upfml.bpf import Module
 from upfml.features import Definition
+from upfml.flowtable import FlowTable
 from upfml.job import Job
 
-FLOW_TABLE_SIZE = 65_536
-"""Flows that the kernel follows; a further one is counted as flow_table_full."""
 
-
-def collector(definition: Definition, *, replay: bool = False) -> Module:
+def collector(definition: Definition, flow_table: FlowTable, *, replay: bool = False) -> Module:
     """bpf/collect.bpf.c, compiled; with `replay` it takes arrival times from packets' metadata."""
     clock: dict[str, int | str | None] = {"REPLAY_CLOCK": None} if replay else {}
-    return Module("collect.bpf.c", {**definition.defines(), **clock, "FLOW_TABLE_SIZE": FLOW_TABLE_SIZE})
+    return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **clock})
 
 
 class Collect:
@@ -28,7 +26,7 @@ class Collect:
     events = "packets"
 
     def __init__(self, job: Job) -> None:
-        self.module = collector(job.definition)
+        self.module = collector(job.definition, job.flow_table)
         self.programs = [self.module.load("collect")]
         self.received = 0
 

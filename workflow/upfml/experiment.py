@@ -19,6 +19,7 @@ import pandas as pd
 from upfml import provenance, sampling, tables
 from upfml.errors import UserError
 from upfml.features import Definition
+from upfml.flowtable import FlowTable
 from upfml.job import Job
 from upfml.provision import IDLE_WANTED_PCT, idle_pct
 from upfml.testbed.host import stop
@@ -135,8 +136,8 @@ class _Agent:
         definition = Definition.of(config["features"])
         job = Job(
             arm=arm, device=bed.n3_device, xdp_mode=XDP_MODE, out=work.resolve(), window_ns=definition.window_ns,
-            iat_unit_ns=definition.iat_unit_ns, when=config["classify"]["when"],
-            model=model.resolve() if model else None,
+            iat_unit_ns=definition.iat_unit_ns, flow_table=FlowTable.of(config["flow_table"]),
+            when=config["classify"]["when"], model=model.resolve() if model else None,
         )  # fmt: skip
         self._work, self._log = work, work / "agent.log"
         ready = work / "ready"

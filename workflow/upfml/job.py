@@ -8,6 +8,7 @@ from typing import Any
 
 from upfml import tables
 from upfml.features import Definition
+from upfml.flowtable import FlowTable
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Job:
     out: Path  # folder for what it writes
     window_ns: int
     iat_unit_ns: int
+    flow_table: FlowTable
     when: str  # window or packet; arms user and kernel
     model: Path | None  # folder written by convert.write; arms user and kernel
 
@@ -37,5 +39,6 @@ class Job:
         """Read what `write` wrote."""
         content: dict[str, Any] = tables.read_json(path)
         content["out"] = Path(content["out"])
+        content["flow_table"] = FlowTable(**content["flow_table"])
         content["model"] = Path(content["model"]) if content["model"] else None
         return cls(**content)

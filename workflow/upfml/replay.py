@@ -18,6 +18,7 @@ from upfml.bpf import Program
 from upfml.classify import kernel
 from upfml.features import Definition
 from upfml.flowkey import FIVE_TUPLE
+from upfml.flowtable import FlowTable
 from upfml.testrun import TestRun
 
 _POLL_EVERY_PACKETS = 512
@@ -25,13 +26,13 @@ _POLL_EVERY_PACKETS = 512
 
 
 def classify(
-    packets: pd.DataFrame, model: Path, definition: Definition, when: str
+    packets: pd.DataFrame, model: Path, definition: Definition, when: str, flow_table: FlowTable
 ) -> tuple[pd.DataFrame, list[Program], dict[str, int]]:
     """The decisions on a packets table (in order of time), the programs that made them, and their counters.
 
     t_packet_ns is the recorded time; t_features_ns and t_label_ns are of the replay. Raises VerifierRefused.
     """
-    module, programs = kernel.load(model, definition, when, replay=True)
+    module, programs = kernel.load(model, definition, when, flow_table, replay=True)
     raw = bytearray()
     module.read_events(
         "decisions", lambda _cpu, data, _size: raw.extend(ctypes.string_at(data, _EVENT_BYTES)), PERF_PAGES

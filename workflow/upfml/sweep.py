@@ -18,10 +18,16 @@ from upfml import replay, tables
 from upfml.bpf import Program, VerifierRefused
 from upfml.classify.user import predictor
 from upfml.features import Definition
+from upfml.flowtable import FlowTable
 
 
 def measure(
-    forest: RandomForestClassifier, model: Path, packets: pd.DataFrame, windows: pd.DataFrame, definition: Definition
+    forest: RandomForestClassifier,
+    model: Path,
+    packets: pd.DataFrame,
+    windows: pd.DataFrame,
+    definition: Definition,
+    flow_table: FlowTable,
 ) -> dict[str, Any]:
     """A row of the sweep table, less the hyper-parameters. `model` is the folder written by convert.write.
 
@@ -37,7 +43,7 @@ def measure(
         **_user(model, test),
     }
     try:
-        decisions, programs, counters = replay.classify(packets, model, definition, "window")
+        decisions, programs, counters = replay.classify(packets, model, definition, "window", flow_table)
     except VerifierRefused as refusal:
         return row | {"status": "refused", "refused_reason": f"{refusal.program}: {refusal.reason}"} | _NO_KERNEL
     return row | {"status": "loaded", "refused_reason": ""} | _kernel(decisions, programs, counters, test)

@@ -62,7 +62,7 @@ FLOWS = pa.DataFrameSchema(
         "dst_port": _port,
         "protocol": _protocol,
         "label": _label,
-        "application": pa.Column("str", pa.Check.isin(["video", "robot-arm", "motion-control"])),
+        "application": pa.Column("str", pa.Check.isin(["video", "robot-arm", "motion-control", "replayed"])),
         "period_ms": pa.Column("float64", nullable=True),  # null where the application has no period
         "payload_bytes": pa.Column("float64", nullable=True),  # null where it varies
     },

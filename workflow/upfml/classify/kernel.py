@@ -11,12 +11,14 @@ import pandas as pd
 
 from upfml import events, tables
 from upfml.bpf import Module, Program
-from upfml.capture import FLOW_TABLE_SIZE
 from upfml.features import Definition
+from upfml.flowtable import FlowTable
 from upfml.job import Job
 
 
-def load(model: Path, definition: Definition, when: str, *, replay: bool = False) -> tuple[Module, list[Program]]:
+def load(
+    model: Path, definition: Definition, when: str, flow_table: FlowTable, *, replay: bool = False
+) -> tuple[Module, list[Program]]:
     """Compile the classifier with the forest of `model` (a folder written by convert.write) and load its programs.
 
     The first program is the one to attach; the others are its tail calls. Raises VerifierRefused.
@@ -24,7 +26,7 @@ def load(model: Path, definition: Definition, when: str, *, replay: bool = False
     parts = len(tables.read_json(model / "parts.json")["parts"])
     defines: dict[str, int | str | None] = {
         **definition.defines(),
-        "FLOW_TABLE_SIZE": FLOW_TABLE_SIZE,
+        **flow_table.defines(),
         "FOREST_PARTS": parts,
     }
     if when == "packet":
@@ -45,7 +47,7 @@ class KernelClassifier:
 
     def __init__(self, job: Job) -> None:
         assert job.model is not None
-        self.module, self.programs = load(job.model, job.definition, job.when)
+        self.module, self.programs = load(job.model, job.definition, job.when, job.flow_table)
         self._raw = bytearray()
         self._delivered_ns: list[int] = []
 
