@@ -5,51 +5,48 @@
  * classifier.
  */
 #include <uapi/linux/bpf.h>
+#include <uapi/linux/errno.h>
 #include "include/n3.h"
 #include "include/clock.h"
-#include "include/events.h"
+#include "include/flowlock.h"
+#include "include/handout.h"
 
-BPF_TABLE(FLOW_TABLE_TYPE, struct flow_key, u64, last_seen, FLOW_TABLE_SIZE);
-BPF_PERF_OUTPUT(packets);
+BPF_TABLE(FLOW_TABLE_TYPE, struct flow_key, u64, flows, FLOW_TABLE_SIZE); /* ns: arrival of the latest packet */
 
-/* ns since the flow's previous packet, -1 for its first. */
+/* ns since the flow's previous packet, -1 for its first; a clock that went backwards counts as an IAT of zero. */
 static s64 flow_iat_ns(struct flow_key *key, u64 now_ns)
 {
-	u64 *last_ns = last_seen.lookup(key);
+	u64 *last_ns = flows.lookup(key);
+	struct flow_lock *lock = flow_lock(key);
 	s64 iat_ns;
 
 	if (!last_ns) {
-		if (last_seen.update(key, &now_ns))
-			counters.increment(COUNTER_FLOW_TABLE_FULL);
-		return -1;
+		int error = flows.insert(key, &now_ns);
+
+		if (error != -EEXIST) {
+			counters.increment(error ? COUNTER_FLOW_TABLE_FULL : COUNTER_FLOW_NEW);
+			return -1;
+		}
+		last_ns = flows.lookup(key); /* another CPU was faster */
 	}
-	iat_ns = now_ns > *last_ns ? now_ns - *last_ns : 0;
-	*last_ns += iat_ns;
-	return iat_ns;
+	if (!last_ns || !lock)
+		return -1;
+	flow_acquire(lock);
+	iat_ns = now_ns - *last_ns;
+	if (iat_ns > 0)
+		*last_ns = now_ns;
+	flow_release(lock);
+	if (iat_ns < 0)
+		counters.increment(COUNTER_CLOCK_BACKWARDS);
+	return iat_ns < 0 ? 0 : iat_ns;
 }
 
 int collect(struct xdp_md *ctx)
 {
 	u64 now_ns = arrival_ns(ctx);
 	struct n3_packet packet = {};
-	struct packet_event event = {};
 
-	if (!n3_parse(ctx, &packet))
-		return XDP_PASS;
-	event.key = packet.key;
-	event.t_ns = now_ns;
-	event.iat_ns = flow_iat_ns(&packet.key, now_ns);
-	event.teid = packet.gtpu.teid;
-	event.qfi = packet.gtpu.qfi;
-	event.length = packet.length;
-	event.tcp_sequence = packet.tcp_sequence;
-	event.tcp_acknowledgement = packet.tcp_acknowledgement;
-	event.tcp_window = packet.tcp_window;
-	event.tcp_flags = packet.tcp_flags;
-	event.tcp_data_offset = packet.tcp_data_offset;
-	if (packets.perf_submit(ctx, &event, sizeof(event)))
-		counters.increment(COUNTER_EVENT_LOST);
-	else
-		counters.increment(COUNTER_EVENT_SENT);
+	if (n3_parse(ctx, &packet))
+		hand_out(ctx, &packet, now_ns, flow_iat_ns(&packet.key, now_ns));
 	return XDP_PASS;
 }

@@ -1,9 +1,27 @@
-"""Forests for tests: trained on noise, so that trees are full and no two leaves agree by chance of clean data."""
+"""Forests for tests: trained on noise, so that trees are full and no two leaves agree by chance of clean data.
+
+And the inputs on which a conversion shows what it is worth: around every threshold, and at the ends of the integers.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
+
+from upfml import convert
+from upfml.features import Definition
+
+INT64 = np.iinfo(np.int64)
+ENDS = [
+    *(0, -1, 1, INT64.min, INT64.min + 1, INT64.max, INT64.max - 1),
+    *(sign * 2**bits + step for sign in (1, -1) for bits in (24, 31, 32, 46, 53, 62) for step in (-1, 0, 1)),
+]
+"""Integers at which a type, or the spacing of float32 or float64, ends."""
 
 
 def noisy_forest(*, trees: int, depth: int, rows: int = 3_000, seed: int = 0) -> RandomForestClassifier:
@@ -13,3 +31,92 @@ def noisy_forest(*, trees: int, depth: int, rows: int = 3_000, seed: int = 0) ->
     features = np.column_stack([means[:, 0], variances[:, 0], means[:, 1], variances[:, 1]])
     forest = RandomForestClassifier(n_estimators=trees, max_depth=depth, min_samples_leaf=5, random_state=seed)
     return forest.fit(features, random.integers(0, 2, rows))
+
+
+def forest_between(
+    low: int,
+    high: int,
+    *,
+    step: int = 1,
+    rows: int = 600,
+    trees: int = 8,
+    depth: int | None = 8,
+    classes: int = 2,
+    leaf: int = 5,
+    seed: int = 0,
+) -> RandomForestClassifier:
+    """A forest on four features drawn from multiples of `step` in [low, high), with at least `leaf` samples a leaf."""
+    random = np.random.default_rng(seed)
+    features = random.integers(low // step, high // step, (rows, 4)) * step
+    labels = np.concatenate([np.arange(classes), random.integers(0, classes, rows - classes)])  # every class is there
+    forest = RandomForestClassifier(n_estimators=trees, max_depth=depth, min_samples_leaf=leaf, random_state=seed)
+    return forest.fit(features, labels)
+
+
+FORESTS = {
+    "windows": noisy_forest(trees=10, depth=8),
+    "half thresholds": forest_between(-20, 20),
+    "whole thresholds": forest_between(-20, 20, step=2),
+    "up to 2^46": forest_between(0, 2**46),  # the largest variance of IATs; float32 has gaps of 2^22 there
+    "gaps of float32": forest_between(2**24 - 30, 2**24 + 30),
+    "near 2^53": forest_between(2**53 - 2**33, 2**53 + 2**33),
+    "all of int64": forest_between(-(2**63), 2**63),
+    "three classes": forest_between(0, 1_000, classes=3),
+    "single leaves": forest_between(0, 1_000, leaf=600),
+    "one tree": forest_between(0, 1_000, trees=1),
+}
+
+
+def tied_forest(seed: int) -> RandomForestClassifier:
+    """A small forest on few samples and few values, whose trees often balance each other."""
+    return forest_between(0, 4, rows=60, trees=6, depth=3 + seed % 4, leaf=1 + seed % 5, seed=seed)
+
+
+def converted(
+    forest: RandomForestClassifier,
+    folder: Path,
+    *,
+    division: int | list[int] = 3,
+    thresholds: convert.Thresholds = "exact",
+    voting: convert.Voting = "soft",
+) -> Path:
+    """A folder as the stage `convert` makes, of a forest for windows of 500 ms and IATs in us."""
+    definition = Definition(500_000_000, 1_000)
+    convert.write(forest, division, "tailcall", folder, thresholds=thresholds, voting=voting, definition=definition)
+    convert.shared_library(folder)
+    return folder
+
+
+def around_thresholds(forest: RandomForestClassifier, seed: int = 0) -> NDArray[np.int64]:
+    """Samples that reach each inner node of each tree and there lie around its threshold, shape (n, features).
+
+    At a node its feature takes the integers next to the threshold and next to where the branches part; the others stay
+    within what the path to the node demands, once anywhere and once at an end of that, next to other thresholds.
+    """
+    random = np.random.default_rng(seed)
+    rows = [row for estimator in forest.estimators_ for row in _around(estimator.tree_, random)]
+    if not rows:  # single leaves
+        return at_ends(forest.n_features_in_, 20, seed)
+    return np.array(rows, np.int64)
+
+
+def _around(tree: object, random: np.random.Generator) -> Iterator[list[int]]:
+    parts = convert.integer_thresholds(tree, "exact").tolist()
+    paths = [(0, [(INT64.min, INT64.max)] * tree.n_features)]
+    while paths:
+        node, bounds = paths.pop()
+        if tree.children_left[node] < 0:
+            continue
+        feature, part, whole = tree.feature[node], parts[node], math.floor(tree.threshold[node])
+        for inside in ([random.integers(*b, endpoint=True) for b in bounds], [random.choice(b) for b in bounds]):
+            for value in {part - 1, part, part + 1, whole - 1, whole, whole + 1}:
+                yield [*inside[:feature], min(max(value, INT64.min), INT64.max), *inside[feature + 1 :]]
+        low, high = bounds[feature]
+        paths.append((tree.children_left[node], [*bounds[:feature], (low, part - 1), *bounds[feature + 1 :]]))
+        paths.append((tree.children_right[node], [*bounds[:feature], (part, high), *bounds[feature + 1 :]]))
+
+
+def at_ends(features: int, rows: int, seed: int = 0) -> NDArray[np.int64]:
+    """Samples of numbers in ENDS: each in every feature, and `rows` mixed ones."""
+    mixed = np.random.default_rng(seed).choice(np.array(ENDS, np.int64), (rows, features))
+    return np.concatenate([np.array([[end] * features for end in ENDS], np.int64), mixed])

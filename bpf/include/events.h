@@ -8,7 +8,7 @@
 #include "flow.h"
 #include "window.h"
 
-/* From collect.bpf.c: a packet seen on N3. */
+/* A packet seen on N3 (handout.h). */
 struct packet_event {
 	struct flow_key key;
 	u64 t_ns;

@@ -5,16 +5,19 @@
  */
 #pragma once
 
-#define GTPU_PORT 2152
+#define GTPU_PORT 2152 /* destination of all but responses, which come from it; some senders' G-PDUs, too */
 #define GTPU_VERSION_1 (1 << 5)
 #define GTPU_VERSION_MASK (7 << 5)
 #define GTPU_PROTOCOL_TYPE (1 << 4) /* GTP, not GTP' */
 #define GTPU_E (1 << 2) /* extension headers follow */
 #define GTPU_S (1 << 1) /* sequence number is valid */
 #define GTPU_PN (1 << 0) /* N-PDU number is valid */
+#define GTPU_END_MARKER_TYPE 254
 #define GTPU_GPDU 255
 #define GTPU_EXT_NONE 0
 #define GTPU_EXT_PDU_SESSION_CONTAINER 0x85
+#define GTPU_PDU_TYPE_SHIFT 4
+#define GTPU_PDU_TYPE_MAX 1 /* downlink and uplink; where other types would have a QFI is not defined */
 #define GTPU_QFI_MASK 0x3f
 /* TS 29.281 defines eight types; a G-PDU carries one or two. Bounds the loop for the verifier. */
 #define GTPU_EXTENSIONS_MAX 4
@@ -39,7 +42,7 @@ struct gtpu_layer {
 	s16 qfi; /* QFI_NONE without a PDU Session Container */
 };
 
-enum gtpu_outcome { GTPU_OK, GTPU_TRUNCATED, GTPU_VERSION, GTPU_NOT_GPDU, GTPU_EXTENSIONS };
+enum gtpu_outcome { GTPU_OK, GTPU_TRUNCATED, GTPU_VERSION, GTPU_END_MARKER, GTPU_NOT_GPDU, GTPU_EXTENSIONS };
 
 /* An extension header's length counts 4-byte units and includes its own length and next-type bytes. */
 static __always_inline enum gtpu_outcome gtpu_extensions(struct cursor *cursor, struct gtpu_layer *gtpu, u8 type)
@@ -57,13 +60,13 @@ static __always_inline enum gtpu_outcome gtpu_extensions(struct cursor *cursor, 
 		units = first4[0];
 		if (!units)
 			return GTPU_EXTENSIONS;
-		if (type == GTPU_EXT_PDU_SESSION_CONTAINER)
+		if (type == GTPU_EXT_PDU_SESSION_CONTAINER && first4[1] >> GTPU_PDU_TYPE_SHIFT <= GTPU_PDU_TYPE_MAX)
 			gtpu->qfi = first4[2] & GTPU_QFI_MASK;
-		cursor_skip(cursor, (units - 1) * 4);
-		last = cursor->at - 1;
-		if (cursor->at > cursor->end)
+		if (!cursor_skip(cursor, (units - 1) * 4))
 			return GTPU_TRUNCATED;
+		last = cursor->at - 1;
 		type = *last;
+		cursor_meet(cursor);
 	}
 	return type == GTPU_EXT_NONE ? GTPU_OK : GTPU_EXTENSIONS;
 }
@@ -78,7 +81,8 @@ static __always_inline enum gtpu_outcome gtpu_parse(struct cursor *cursor, struc
 	if ((header->flags & (GTPU_VERSION_MASK | GTPU_PROTOCOL_TYPE)) != (GTPU_VERSION_1 | GTPU_PROTOCOL_TYPE))
 		return GTPU_VERSION;
 	if (header->type != GTPU_GPDU)
-		return GTPU_NOT_GPDU;
+		return header->type == GTPU_END_MARKER_TYPE ? GTPU_END_MARKER : GTPU_NOT_GPDU;
+	cursor_announce(cursor, bpf_ntohs(header->length));
 	gtpu->teid = bpf_ntohl(header->teid);
 	gtpu->qfi = QFI_NONE;
 	if (!(header->flags & (GTPU_E | GTPU_S | GTPU_PN)))

@@ -31,9 +31,16 @@ struct n3_packet {
 	u16 tcp_window;
 	u8 tcp_flags; /* FIN is bit 0 ... CWR is bit 7 */
 	u8 tcp_data_offset; /* bytes */
+	bool outer_first_fragment;
+	bool inner_first_fragment;
 };
 
-static __always_inline enum counter n3_outer(struct cursor *cursor)
+static __always_inline bool is_vlan(u16 ethertype)
+{
+	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
+}
+
+static __always_inline enum counter n3_outer(struct cursor *cursor, bool *first_fragment)
 {
 	struct ethhdr *ethernet = cursor_take(cursor, sizeof(*ethernet));
 	struct ip_layer ip;
@@ -48,31 +55,42 @@ static __always_inline enum counter n3_outer(struct cursor *cursor)
 	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
 		struct vlan_tag *tag;
 
-		if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD))
+		if (!is_vlan(ethertype))
 			break;
 		tag = cursor_take(cursor, sizeof(*tag));
 		if (!tag)
 			return COUNTER_TRUNCATED;
 		ethertype = tag->ethertype;
 	}
+	cursor_meet(cursor);
 	if (ethertype == bpf_htons(ETH_P_IP))
 		outcome = ipv4_parse(cursor, &ip);
 	else if (ethertype == bpf_htons(ETH_P_IPV6))
 		outcome = ipv6_parse(cursor, &ip);
 	else
-		return COUNTER_NOT_IP;
-	if (outcome == IP_TRUNCATED)
-		return COUNTER_TRUNCATED;
-	if (outcome == IP_FRAGMENT)
+		return is_vlan(ethertype) ? COUNTER_OUTER_TAGS : COUNTER_NOT_IP;
+	switch (outcome) {
+	case IP_OK:
+		break;
+	case IP_FRAGMENT:
 		return COUNTER_OUTER_FRAGMENT;
-	if (outcome == IP_EXTENSIONS)
+	case IP_EXTENSIONS:
 		return COUNTER_OUTER_EXTENSIONS;
+	case IP_TRUNCATED:
+		return COUNTER_TRUNCATED;
+	default:
+		return COUNTER_OUTER_MALFORMED;
+	}
+	*first_fragment = ip.first_fragment;
 	if (ip.protocol != IPPROTO_UDP)
 		return COUNTER_NOT_UDP;
 	udp = cursor_take(cursor, sizeof(*udp));
 	if (!udp)
 		return COUNTER_TRUNCATED;
-	return udp->dest == bpf_htons(GTPU_PORT) ? COUNTER_FLOW : COUNTER_NOT_GTPU;
+	if (udp->dest != bpf_htons(GTPU_PORT) && udp->source != bpf_htons(GTPU_PORT))
+		return COUNTER_NOT_GTPU;
+	cursor_announce(cursor, (s64)bpf_ntohs(udp->len) - (s64)sizeof(*udp));
+	return COUNTER_FLOW;
 }
 
 static __always_inline enum counter n3_gtpu(struct cursor *cursor, struct gtpu_layer *gtpu)
@@ -82,6 +100,8 @@ static __always_inline enum counter n3_gtpu(struct cursor *cursor, struct gtpu_l
 		return COUNTER_FLOW;
 	case GTPU_VERSION:
 		return COUNTER_GTPU_VERSION;
+	case GTPU_END_MARKER:
+		return COUNTER_GTPU_END_MARKER;
 	case GTPU_NOT_GPDU:
 		return COUNTER_GTPU_NOT_GPDU;
 	case GTPU_EXTENSIONS:
@@ -104,13 +124,16 @@ static __always_inline enum counter n3_inner(struct cursor *cursor, struct n3_pa
 		return COUNTER_INNER_FRAGMENT;
 	case IP_EXTENSIONS:
 		return COUNTER_INNER_EXTENSIONS;
-	default:
+	case IP_TRUNCATED:
 		return COUNTER_TRUNCATED;
+	default:
+		return COUNTER_INNER_MALFORMED;
 	}
 	__builtin_memcpy(packet->key.saddr, ip.saddr, sizeof(ip.saddr));
 	__builtin_memcpy(packet->key.daddr, ip.daddr, sizeof(ip.daddr));
 	packet->key.protocol = ip.protocol;
 	packet->length = ip.length;
+	packet->inner_first_fragment = ip.first_fragment;
 	if (ip.protocol == IPPROTO_UDP) {
 		struct udphdr *udp = cursor_take(cursor, sizeof(*udp));
 
@@ -139,22 +162,35 @@ static __always_inline enum counter n3_inner(struct cursor *cursor, struct n3_pa
 
 static __always_inline enum counter n3_layers(struct cursor *cursor, struct n3_packet *packet)
 {
-	enum counter outcome = n3_outer(cursor);
+	enum counter outcome = n3_outer(cursor, &packet->outer_first_fragment);
 
+	if (cursor_is_beyond(cursor))
+		return COUNTER_OUTER_MALFORMED;
 	if (outcome != COUNTER_FLOW)
 		return outcome;
+	cursor_meet(cursor);
 	outcome = n3_gtpu(cursor, &packet->gtpu);
+	if (cursor_is_beyond(cursor))
+		return COUNTER_GTPU_MALFORMED;
 	if (outcome != COUNTER_FLOW)
 		return outcome;
-	return n3_inner(cursor, packet);
+	cursor_meet(cursor);
+	outcome = n3_inner(cursor, packet);
+	return cursor_is_beyond(cursor) ? COUNTER_INNER_MALFORMED : outcome;
 }
 
 /* Count what the frame is. True when `packet`, which must come in zeroed, has been filled in. */
 static __always_inline bool n3_parse(struct xdp_md *ctx, struct n3_packet *packet)
 {
-	struct cursor cursor = { .at = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
+	struct cursor cursor = cursor_start((void *)(long)ctx->data, (void *)(long)ctx->data_end);
 	enum counter outcome = n3_layers(&cursor, packet);
 
 	counters.increment(outcome);
-	return outcome == COUNTER_FLOW;
+	if (outcome != COUNTER_FLOW)
+		return false;
+	if (packet->outer_first_fragment)
+		counters.increment(COUNTER_OUTER_FIRST_FRAGMENT);
+	if (packet->inner_first_fragment)
+		counters.increment(COUNTER_INNER_FIRST_FRAGMENT);
+	return true;
 }

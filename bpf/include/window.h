@@ -5,8 +5,7 @@
  * which its packet arrives; a window closes when the first packet of a later window arrives; one without an IAT is
  * skipped. Integers only, rounded down from the exact rational value.
  *
- * WINDOW_NS and IAT_UNIT_NS come from the configuration. No lock: a veth has one receive queue, so no two CPUs work on
- * one flow at a time.
+ * WINDOW_NS and IAT_UNIT_NS come from the configuration. Who changes a flow's state holds its lock (flowlock.h).
  */
 #pragma once
 
@@ -39,11 +38,16 @@ struct flow_state {
 	u32 zero;
 };
 
-struct closed_window {
-	struct features features;
+/* What a packet did to its flow. */
+struct flow_step {
+	struct features features; /* of the window that it closed; valid with classifiable, like window and packets */
 	u64 window;
+	s64 iat_ns; /* -1: the flow's first packet */
 	u32 packets;
-	bool classifiable; /* there was a previous window */
+	bool classifiable; /* it closed a window, and one had closed before */
+	bool clock_backwards; /* it is earlier than the flow's latest, which counts as an IAT of zero */
+	bool iat_clamped;
+	bool iat_left_out;
 };
 
 static __always_inline void flow_begin(struct flow_state *flow, u64 now_ns)
@@ -64,49 +68,53 @@ static __always_inline void window_features(const struct flow_state *flow, struc
 	features->prev_iat_var = flow->prev_iat_var;
 }
 
-static __always_inline void window_add(struct flow_state *flow, u64 iat_ns)
+static __always_inline void window_add(struct flow_state *flow, struct flow_step *step)
 {
-	u64 iat = iat_ns / IAT_UNIT_NS;
+	u64 iat = (u64)step->iat_ns / IAT_UNIT_NS;
 
 	flow->packets++;
-	if (flow->iats == WINDOW_IATS_MAX)
+	if (flow->iats == WINDOW_IATS_MAX) {
+		step->iat_left_out = true;
 		return;
-	if (iat > IAT_MAX)
+	}
+	if (iat > IAT_MAX) {
+		step->iat_clamped = true;
 		iat = IAT_MAX;
+	}
 	flow->iats++;
 	flow->iat_sum += iat;
 	flow->iat_sum_squares += iat * iat;
 }
 
-/*
- * Account for a packet, not the flow's first. True when it closed a window, which is then in `closed`.
- * A clock that went backwards counts as an IAT of zero.
- */
-static __always_inline bool flow_packet(struct flow_state *flow, u64 now_ns, struct closed_window *closed)
+/* The running window is over: a packet of a later one has arrived. */
+static __always_inline void window_close(struct flow_state *flow, struct flow_step *step)
 {
-	u64 iat_ns = now_ns > flow->last_ns ? now_ns - flow->last_ns : 0;
-	u64 window;
-	bool closes = false;
+	window_features(flow, &step->features);
+	step->window = flow->window;
+	step->packets = flow->packets;
+	step->classifiable = flow->has_prev;
+	flow->prev_iat_mean = step->features.iat_mean;
+	flow->prev_iat_var = step->features.iat_var;
+	flow->has_prev = 1;
+}
 
-	flow->last_ns += iat_ns;
+/* Account for a packet, not the flow's first. `step` must come in zeroed. */
+static __always_inline void flow_packet(struct flow_state *flow, u64 now_ns, struct flow_step *step)
+{
+	u64 window;
+
+	step->clock_backwards = now_ns < flow->last_ns;
+	step->iat_ns = step->clock_backwards ? 0 : now_ns - flow->last_ns;
+	flow->last_ns += step->iat_ns;
 	window = (flow->last_ns - flow->first_ns) / WINDOW_NS;
 	if (window != flow->window) {
-		if (flow->iats) {
-			window_features(flow, &closed->features);
-			closed->window = flow->window;
-			closed->packets = flow->packets;
-			closed->classifiable = flow->has_prev;
-			flow->prev_iat_mean = closed->features.iat_mean;
-			flow->prev_iat_var = closed->features.iat_var;
-			flow->has_prev = 1;
-			closes = true;
-		}
+		if (flow->iats)
+			window_close(flow, step);
 		flow->window = window;
 		flow->iats = 0;
 		flow->packets = 0;
 		flow->iat_sum = 0;
 		flow->iat_sum_squares = 0;
 	}
-	window_add(flow, iat_ns);
-	return closes;
+	window_add(flow, step);
 }

@@ -1,26 +1,29 @@
-"""The in-kernel classifier, by BPF_PROG_TEST_RUN, against Python (windows, features) and the library (forest)."""
+"""The in-kernel classifier, by BPF_PROG_TEST_RUN, against the reference (features) and the library (forest)."""
 
 from __future__ import annotations
 
 import ctypes
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.forests import noisy_forest
+from tests.forests import converted, noisy_forest
 
-from upfml import convert, events, frames
+from upfml import events, frames
 from upfml.bpf import VerifierRefused
 from upfml.classify import kernel
 from upfml.classify.user import predictor
-from upfml.features import Definition, Flow
+from upfml.features import WINDOW_IATS_MAX, Definition
 from upfml.flowkey import UDP
 from upfml.flowtable import FlowTable
 from upfml.job import Job
+from upfml.reference import windows as reference
 from upfml.testrun import TestRun
 
 DEFINITION = Definition(500_000_000, 1_000)
@@ -29,8 +32,8 @@ DEFINITION = Definition(500_000_000, 1_000)
 class Classifier:
     """The real classifier with its decisions."""
 
-    def __init__(self, model: Path, when: str, definition: Definition = DEFINITION) -> None:
-        self.module, self.programs = kernel.load(model, definition, when, FlowTable(), replay=True)
+    def __init__(self, model: Path, when: str, also: Sequence[str] = ()) -> None:
+        self.module, self.programs = kernel.load(model, DEFINITION, when, FlowTable(), replay=True, also=also)
         self._run = TestRun(self.programs[0])
         self._raw = bytearray()
         size = events.DECISION_EVENT.itemsize
@@ -49,10 +52,7 @@ class Classifier:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    convert.write(noisy_forest(trees=10, depth=10), 3, "tailcall", folder)
-    convert.shared_library(folder)
-    return folder
+    return converted(noisy_forest(trees=10, depth=10), tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +74,8 @@ def new_flow() -> bytes:
 
 
 def expected(times_ns: list[int], when: str) -> list[tuple[int, int, tuple[int, ...]]]:
-    """What features.Flow says: (window, packets, features) of every classification."""
-    flow, last_ns, subjects = Flow(times_ns[0]), times_ns[0], []
-    for t_ns in times_ns[1:]:
-        closed = flow.packet(t_ns, t_ns - last_ns, DEFINITION)
-        last_ns = t_ns
-        subject = flow.running() if when == "packet" else closed
-        if subject is not None:
-            subjects.append((subject.window, subject.packets, subject.features))
-    return subjects
+    """What the reference says: (window, packets, features) of every classification."""
+    return [subject[1:] for subject in reference.of_flow(times_ns, DEFINITION, when)]
 
 
 def observed(decisions: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
@@ -90,16 +83,16 @@ def observed(decisions: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
     return [(int(row["window"]), int(row["packets"]), tuple(int(row[name]) for name in names)) for row in decisions]
 
 
-# From back-to-back packets to a silence of minutes, which a longer IAT than IAT_MAX needs.
+# From a clock that goes back to a silence of minutes, which a longer IAT than IAT_MAX needs.
 gaps_ns = st.one_of(
-    st.integers(0, 20_000_000), st.integers(490_000_000, 510_000_000), st.integers(0, 3_000_000_000_000)
+    st.integers(-2_000_000, 20_000_000), st.integers(490_000_000, 510_000_000), st.integers(0, 3_000_000_000_000)
 )
 
 
 @pytest.mark.parametrize("when", ["window", "packet"])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(gaps=st.lists(gaps_ns, min_size=1, max_size=60), start=st.integers(1, 10**15))
-def test_kernel_and_python_agree_on_every_window(
+@given(gaps=st.lists(gaps_ns, min_size=1, max_size=60), start=st.integers(10**9, 10**15))
+def test_kernel_and_reference_agree_on_every_window(
     request: pytest.FixtureRequest, when: str, gaps: list[int], start: int
 ) -> None:
     classifier = request.getfixturevalue("by_window" if when == "window" else "by_packet")
@@ -109,7 +102,18 @@ def test_kernel_and_python_agree_on_every_window(
 
 def test_a_window_with_more_packets_than_it_can_count(by_window: Classifier) -> None:
     times = [7_000 * packet for packet in range(71_430 * 3)]  # 7 us apart: 71,428 IATs a window, over the limit
+    before = by_window.module.counters()
     assert observed(by_window(new_flow(), times)) == expected(times, "window")
+    iats = Counter(t_ns // DEFINITION.window_ns for t_ns in times[1:])
+    left_out = sum(max(count - WINDOW_IATS_MAX, 0) for count in iats.values())
+    assert by_window.module.counters()["iat_left_out"] - before["iat_left_out"] == left_out
+
+
+def test_what_a_packet_does_to_its_flow_is_counted(by_window: Classifier) -> None:
+    before = by_window.module.counters()
+    by_window(new_flow(), [10_000_000, 20_000_000, 15_000_000, 10_000_000_000])
+    moved = {name: count - before[name] for name, count in by_window.module.counters().items() if count != before[name]}
+    assert moved == {"flow": 4, "flow_new": 1, "clock_backwards": 1, "iat_clamped": 1}
 
 
 def test_forest_in_kernel_is_the_forest_in_user_space(model: Path, by_packet: Classifier) -> None:
@@ -139,8 +143,7 @@ def test_every_packet_and_decision_is_counted(model: Path) -> None:
 
 @pytest.mark.parametrize("division", [1, 2, 10, [5, 5], [1, 8, 1]])
 def test_any_division_gives_the_same_classes(model: Path, tmp_path: Path, division: int | list[int]) -> None:
-    convert.write(noisy_forest(trees=10, depth=6), division, "tailcall", tmp_path)
-    convert.shared_library(tmp_path)
+    converted(noisy_forest(trees=10, depth=6), tmp_path, division=division)
     predict = predictor(tmp_path / "model.so")
     classifier = Classifier(tmp_path, "packet")
     times = np.cumsum(np.random.default_rng(5).integers(0, 40_000_000, 600)).tolist()
@@ -149,7 +152,7 @@ def test_any_division_gives_the_same_classes(model: Path, tmp_path: Path, divisi
 
 
 def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -> None:
-    convert.write(noisy_forest(trees=12, depth=20, rows=6_000), 1, "tailcall", tmp_path)
+    converted(noisy_forest(trees=12, depth=20, rows=6_000), tmp_path, division=1, voting="majority")
     with pytest.raises(VerifierRefused) as refusal:
         kernel.load(tmp_path, DEFINITION, "window", FlowTable())
     assert refusal.value.program == "forest_part_0"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.forests import noisy_forest
+from tests.forests import converted, noisy_forest
 
 from upfml import convert, sweep, tables, windows
 from upfml.features import Definition
@@ -36,15 +36,15 @@ def trace() -> tuple[pd.DataFrame, pd.DataFrame]:
     return packets, windows.split(closed.assign(label=labels.astype("int8")), 0.2, None, seed=1)
 
 
-def measure(folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], **forest: int) -> dict[str, object]:
+def measure(
+    folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], voting: convert.Voting, **forest: int
+) -> dict[str, object]:
     model = noisy_forest(**forest)
-    convert.write(model, 3, "tailcall", folder)
-    convert.shared_library(folder)
-    return sweep.measure(model, folder, *trace, DEFINITION, FlowTable())
+    return sweep.measure(model, converted(model, folder, voting=voting), *trace, DEFINITION, FlowTable())
 
 
 def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
-    row = measure(tmp_path, trace, trees=10, depth=10)
+    row = measure(tmp_path, trace, "soft", trees=10, depth=10)
     assert row["status"] == "loaded"
     assert row["accuracy_kernel"] == row["accuracy_user"]
     assert row["programs"] == 3
@@ -53,7 +53,7 @@ def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path:
 
 
 def test_a_forest_that_the_verifier_refuses(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
-    row = measure(tmp_path, trace, trees=36, depth=20, rows=6_000)
+    row = measure(tmp_path, trace, "majority", trees=36, depth=20, rows=6_000)
     assert row["status"] == "refused"
     assert str(row["refused_reason"]).startswith("forest_part_0: ")
     frame = pd.DataFrame([{"max_depth": 20, "n_estimators": 36, **row}])

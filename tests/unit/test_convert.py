@@ -1,20 +1,41 @@
-"""emlearn's C and its adaptation to the kernel."""
+"""emlearn's C, its adaptation to the kernel, and the proof that it decides as scikit-learn does."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
+import emlearn
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.forests import noisy_forest
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from tests.forests import (
+    ENDS,
+    FORESTS,
+    INT64,
+    around_thresholds,
+    at_ends,
+    converted,
+    forest_between,
+    noisy_forest,
+    tied_forest,
+)
 
-from upfml import convert
+from upfml import convert, tables
 from upfml.classify.user import predictor
 from upfml.errors import UserError
+from upfml.reference.forest import Forest
 
 FOREST = noisy_forest(trees=10, depth=5)
+
+int64s = st.one_of(st.integers(INT64.min, INT64.max), st.sampled_from(ENDS))
+
+
+# Dividing the trees over programs
 
 
 @pytest.mark.parametrize(
@@ -44,8 +65,17 @@ def test_division_that_does_not_fit(division: list[int]) -> None:
         convert.divide(34 if len(division) == 34 else 10, division)
 
 
-def test_adaptation_is_the_papers() -> None:
-    model = convert.c_model(FOREST)
+# The text
+
+
+def test_the_papers_conversion_is_emlearns() -> None:
+    plain = emlearn.convert(FOREST, method="inline", dtype="int64_t").save(name="model", include_proba=False)
+    assert convert.c_model(FOREST, "emlearn", "majority") == plain
+
+
+@pytest.mark.parametrize("voting", ["soft", "majority"])
+def test_adaptation_is_the_papers(voting: convert.Voting) -> None:
+    model = convert.c_model(FOREST, "exact", voting)
     kernel = convert.for_kernel(model)
     assert "#include <stdint.h>" in model
     assert "votes[2] = {0,}" in model
@@ -59,37 +89,33 @@ def test_adaptation_is_the_papers() -> None:
     assert "#define MODEL_CLASSES 2" in kernel
 
 
-def test_user_space_uses_the_model_as_emlearn_wrote_it(tmp_path: Path) -> None:
-    convert.write(FOREST, 3, "tailcall", tmp_path)
-    assert (tmp_path / "model.h").read_text() == convert.c_model(FOREST)
+@pytest.mark.parametrize("thresholds", ["exact", "emlearn"])
+@pytest.mark.parametrize("voting", ["soft", "majority"])
+def test_a_folder_says_what_it_was_made_for(
+    thresholds: convert.Thresholds, voting: convert.Voting, tmp_path: Path
+) -> None:
+    converted(FOREST, tmp_path, thresholds=thresholds, voting=voting)
+    assert (tmp_path / "model.h").read_text() == convert.c_model(FOREST, thresholds, voting)
+    assert tables.read_json(tmp_path / "parts.json") == {
+        "parts": [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]],
+        "nodes": sum(tree.tree_.node_count for tree in FOREST.estimators_),
+        "trees": 10,
+        "thresholds": thresholds,
+        "voting": voting,
+        "window_ns": 500_000_000,
+        "iat_unit_ns": 1_000,
+    }
 
 
 def test_leftover_of_user_space_is_an_error() -> None:
     with pytest.raises(UserError, match="float"):
-        convert.for_kernel(convert.c_model(FOREST) + "\nfloat x;\n")
+        convert.for_kernel(convert.c_model(FOREST, "exact", "soft") + "\nfloat x;\n")
 
 
-def test_library_votes_as_the_trees_do(tmp_path: Path) -> None:
-    """The class with most trees behind it, where no feature is near enough to a threshold to be rounded over it."""
-    convert.write(FOREST, 3, "tailcall", tmp_path)
-    predict = predictor(convert.shared_library(tmp_path))
-    random = np.random.default_rng(1)
-    rows = random.integers(0, 10**9, (2_000, 4))
-    rows[:, [0, 2]] = random.integers(0, 50_000, (2_000, 2))
-    votes = sum(tree.predict(rows) for tree in FOREST.estimators_)
-    thresholds = [
-        tree.tree_.threshold[tree.tree_.feature == feature] for feature in range(4) for tree in FOREST.estimators_
-    ]
-    by_feature = [np.concatenate(thresholds[feature * 10 : feature * 10 + 10]) for feature in range(4)]
-    # float32 inputs of scikit-learn and truncated thresholds of emlearn move a boundary by less than 64
-    clear = np.all(
-        [np.min(np.abs(rows[:, [f]] - by_feature[f]), axis=1) > (1 if f in (0, 2) else 64) for f in range(4)], axis=0
-    )
-    wanted = (votes > 5).astype(int)
-    decided = clear & (votes != 5)
-    assert decided.sum() > 500
-    got = np.array([predict(row.tolist()) for row in rows])
-    assert (got[decided] == wanted[decided]).all()
+def test_classes_that_do_not_count_from_0_are_an_error() -> None:
+    only_video = RandomForestClassifier(n_estimators=2).fit([[1], [2]], [1, 1])
+    with pytest.raises(UserError, match=r"classes are \[1\]"):
+        convert.c_model(only_video, "exact", "soft")
 
 
 def test_a_model_that_does_not_compile_names_the_file(tmp_path: Path) -> None:
@@ -97,3 +123,215 @@ def test_a_model_that_does_not_compile_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.c"):
         convert.shared_library(tmp_path)
     assert not (tmp_path / "model.so").exists()
+
+
+# Thresholds
+
+
+def stump(threshold: float) -> SimpleNamespace:
+    """A tree of one threshold."""
+    return SimpleNamespace(
+        node_count=3, children_left=np.array([1, -1, -1]), threshold=np.array([threshold, -2.0, -2.0])
+    )
+
+
+def in_float32(x: int) -> int:
+    """An int64 rounded to float32 (24 bits, half to even) by whole-number arithmetic."""
+    unit = 1 << max(abs(x).bit_length() - 24, 0)
+    return round(Fraction(x, unit)) * unit
+
+
+# Where scikit-learn puts thresholds: half-way between two float32, or on one; and anywhere else.
+halfway = st.tuples(int64s, int64s).map(lambda pair: in_float32(pair[0]) / 2 + in_float32(pair[1]) / 2)
+neighbours = int64s.map(lambda x: (in_float32(x) + float(np.nextafter(np.float32(in_float32(x)), np.float32(0)))) / 2)
+thresholds_of_any_size = st.one_of(
+    st.floats(-(2.0**63), 2.0**63, exclude_min=True, exclude_max=True),
+    st.floats(-100, 100),
+    st.integers(-100, 100).map(lambda twice: twice / 2),
+    int64s.map(lambda x: float(in_float32(x))),
+    halfway,
+    neighbours,
+).filter(lambda threshold: -(2.0**63) < threshold < 2.0**63)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(threshold=thresholds_of_any_size, x=int64s, step=st.integers(-3, 3))
+def test_exact_thresholds_part_the_integers_as_scikit_learn(threshold: float, x: int, step: int) -> None:
+    part = int(convert.integer_thresholds(stump(threshold), "exact")[0])
+    for sample in {part - 1, part, part + step, round(threshold) + step, x}:
+        if INT64.min <= sample <= INT64.max:
+            assert int(np.int64(sample).astype(np.float32)) == in_float32(sample)
+            assert (sample < part) == (in_float32(sample) <= threshold)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "exact", "emlearns"),
+    [
+        (12.5, 13, 12),
+        (12.0, 13, 12),
+        (-0.5, 0, 0),
+        (-12.5, -12, -12),
+        (-12.0, -11, -12),
+        (2.0**24, 2**24 + 2, 2**24),  # float32(2^24 + 1) is 2^24, half to even
+        (2.0**24 + 2, 2**24 + 3, 2**24 + 2),  # float32(2^24 + 3) is 2^24 + 4
+        (2.0**46, 2**46 + 2**22 + 1, 2**46),
+    ],
+)
+def test_thresholds_by_hand(threshold: float, exact: int, emlearns: int) -> None:
+    assert convert.integer_thresholds(stump(threshold), "exact").tolist() == [exact, 0, 0]
+    assert convert.integer_thresholds(stump(threshold), "emlearn").tolist() == [emlearns, 0, 0]
+
+
+@pytest.mark.parametrize("how", ["exact", "emlearn"])
+@pytest.mark.parametrize("threshold", [2.0**63, -(2.0**63), 1e300, float("inf"), float("-inf"), float("nan")])
+def test_a_threshold_beyond_int64_is_an_error(how: convert.Thresholds, threshold: float) -> None:
+    with pytest.raises(UserError, match="threshold"):
+        convert.integer_thresholds(stump(threshold), how)
+
+
+# Votes
+
+
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3).filter(any), min_size=1, max_size=20))
+def test_a_leafs_shares_add_up(counts: list[list[int]]) -> None:
+    leaves = np.array(counts)
+    tree = SimpleNamespace(value=(leaves / leaves.sum(axis=1, keepdims=True))[:, np.newaxis, :])
+    soft, majority = convert.leaf_votes(tree, "soft"), convert.leaf_votes(tree, "majority")
+    assert (soft.sum(axis=1) == convert.SOFT_ONE).all()
+    assert (np.abs(soft / convert.SOFT_ONE - tree.value[:, 0]) < 1e-14).all()
+    assert (majority.sum(axis=1) == 1).all()
+    assert (majority.argmax(axis=1) == leaves.argmax(axis=1)).all()
+
+
+@given(st.integers(1, 36).flatmap(lambda samples: st.tuples(st.integers(0, samples), st.just(samples))))
+def test_shares_of_small_leaves_are_exact(leaf: tuple[int, int]) -> None:
+    count, samples = leaf
+    tree = SimpleNamespace(value=np.array([[[count / samples, (samples - count) / samples]]]))
+    share = count * convert.SOFT_ONE // samples
+    assert convert.leaf_votes(tree, "soft").tolist() == [[share, convert.SOFT_ONE - share]]
+
+
+# The whole forest: C in user space, the reference and scikit-learn
+
+
+def c_decisions(folder: Path, samples: NDArray[np.int64]) -> list[int]:
+    predict = predictor(folder / "model.so")
+    return [predict(sample) for sample in samples.tolist()]
+
+
+def reference_decisions(
+    forest: RandomForestClassifier, voting: convert.Voting, samples: NDArray[np.int64]
+) -> list[int]:
+    predict = Forest(forest, voting).predict
+    return [predict(sample) for sample in samples.tolist()]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """The folder of every forest and voting."""
+    root = tmp_path_factory.mktemp("models")
+    return {
+        (name, voting): converted(forest, root / f"{number}-{voting}", voting=voting)
+        for number, (name, forest) in enumerate(FORESTS.items())
+        for voting in ("soft", "majority")
+    }
+
+
+@pytest.mark.parametrize("name", FORESTS)
+def test_soft_c_reference_and_scikit_learn_agree(name: str, folders: dict[tuple[str, str], Path]) -> None:
+    """Around every threshold on every path, and at the ends of the integers: 0 differences."""
+    forest = FORESTS[name]
+    samples = np.concatenate([around_thresholds(forest), at_ends(4, 1_000)])
+    wanted = forest.predict(samples).tolist()
+    assert reference_decisions(forest, "soft", samples) == wanted
+    assert c_decisions(folders[name, "soft"], samples) == wanted
+
+
+@pytest.mark.parametrize("name", FORESTS)
+def test_majority_c_reference_and_scikit_learns_trees_agree(name: str, folders: dict[tuple[str, str], Path]) -> None:
+    forest = FORESTS[name]
+    samples = np.concatenate([around_thresholds(forest), at_ends(4, 1_000)])
+    trees = np.array([tree.predict(samples) for tree in forest.estimators_]).astype(int)
+    votes = np.array([(trees == number).sum(axis=0) for number in range(forest.n_classes_)])
+    wanted = votes.argmax(axis=0).tolist()
+    assert reference_decisions(forest, "majority", samples) == wanted
+    assert c_decisions(folders[name, "majority"], samples) == wanted
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(list(FORESTS)))
+def test_any_int64s(folders: dict[tuple[str, str], Path], data: st.DataObject, name: str) -> None:
+    forest = FORESTS[name]
+    near = [int(part) for tree in forest.estimators_ for part in convert.integer_thresholds(tree.tree_, "exact")]
+    number = st.one_of(int64s, st.tuples(st.sampled_from(near), st.integers(-2, 2)).map(sum))
+    rows = data.draw(st.lists(st.tuples(number, number, number, number), min_size=1, max_size=20))
+    samples = np.array(rows, np.int64)
+    wanted = reference_decisions(forest, "soft", samples)
+    assert wanted == forest.predict(samples).tolist()
+    assert c_decisions(folders[name, "soft"], samples) == wanted
+    assert c_decisions(folders[name, "majority"], samples) == reference_decisions(forest, "majority", samples)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    low=st.one_of(int64s, st.integers(-1_000, 1_000)),
+    bits=st.integers(1, 62),
+    classes=st.integers(2, 4),
+    trees=st.integers(1, 9),
+    leaf=st.sampled_from([1, 5, 100]),
+    seed=st.integers(0, 2**31),
+)
+def test_any_forest(
+    tmp_path_factory: pytest.TempPathFactory, low: int, bits: int, classes: int, trees: int, leaf: int, seed: int
+) -> None:
+    low = min(low, INT64.max - 2**bits)
+    forest = forest_between(low, low + 2**bits, rows=200, classes=classes, trees=trees, leaf=leaf, seed=seed)
+    samples = np.concatenate([around_thresholds(forest, seed), at_ends(4, 100, seed)])
+    for voting in ("soft", "majority"):
+        folder = converted(forest, tmp_path_factory.mktemp("any"), voting=voting)
+        wanted = reference_decisions(forest, voting, samples)
+        assert c_decisions(folder, samples) == wanted
+        if voting == "soft":
+            differs = forest.predict(samples) != wanted
+            assert tied(forest, samples)[differs].all()
+
+
+def tied(forest: RandomForestClassifier, samples: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether scikit-learn's two largest averages are equal but for the rounding of float64."""
+    shares = np.sort(forest.predict_proba(samples), axis=1)
+    return shares[:, -1] - shares[:, -2] < 1e-12
+
+
+def test_only_ties_that_rounding_breaks_remain_different() -> None:
+    """What soft voting leaves different from scikit-learn, counted on forests made to tie.
+
+    Where the leaves' shares balance exactly (1/6 + 1/3 + 1 against 5/6 + 2/3 + 0), scikit-learn's sums of float64 may
+    differ in the last bit and then decide, by the order of the trees; the integer sums are equal and the first class is
+    taken. Nothing else differs.
+    """
+    every = np.stack(np.meshgrid(*[np.arange(4)] * 4), axis=-1).reshape(-1, 4)
+    ties = different = 0
+    for seed in range(30):
+        forest = tied_forest(seed)
+        differs = forest.predict(every) != reference_decisions(forest, "soft", every)
+        tie = tied(forest, every)
+        assert tie[differs].all()
+        votes = sum(convert.leaf_votes(tree.tree_, "soft")[tree.apply(every)] for tree in forest.estimators_)
+        assert ((votes[:, 0] == votes[:, 1]) == tie).all()
+        ties, different = ties + tie.sum(), different + differs.sum()
+    assert ties > 30
+    assert different < ties / 10  # when written: 1 of 60 ties, in 7,680 samples
+
+
+@pytest.mark.parametrize("name", ["windows", "half thresholds", "whole thresholds", "up to 2^46"])
+def test_emlearns_thresholds_decide_otherwise(name: str, tmp_path: Path) -> None:
+    """These samples tell conversions apart: with emlearn's thresholds the same comparison finds differences."""
+    forest = FORESTS[name]
+    folder = converted(forest, tmp_path, thresholds="emlearn")
+    samples = around_thresholds(forest)
+    assert (forest.predict(samples) != c_decisions(folder, samples)).mean() > 0.01
+
+
+def test_majority_decides_otherwise(folders: dict[tuple[str, str], Path]) -> None:
+    samples = around_thresholds(FORESTS["windows"])
+    assert (FORESTS["windows"].predict(samples) != c_decisions(folders["windows", "majority"], samples)).mean() > 0.01

@@ -1,59 +1,50 @@
-"""The definition of windows and features, against the design's words computed the slow way with exact fractions."""
+"""The definition of windows and features as it runs, against the reference and against windows computed by hand."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upfml.features import IAT_MAX, WINDOW_IATS_MAX, ClosedWindow, Definition, Flow
+from upfml.features import IAT_MAX, WINDOW_IATS_MAX, ClosedWindow, Definition, Flow, no_overflows
+from upfml.reference import windows as reference
 
 DEFINITION = Definition(500_000_000, 1_000)
 
 
-def run(times_ns: list[int]) -> list[ClosedWindow]:
-    flow, last_ns, closed = Flow(times_ns[0]), times_ns[0], []
+def run(times_ns: list[int], *, every_packet: bool = False) -> list[ClosedWindow]:
+    flow, found = Flow(times_ns[0], no_overflows()), []
     for t_ns in times_ns[1:]:
-        window = flow.packet(t_ns, t_ns - last_ns, DEFINITION)
-        last_ns = t_ns
-        if window is not None:
-            closed.append(window)
-    return closed
+        closed = flow.packet(t_ns, max(t_ns - flow.last_ns, 0), DEFINITION)
+        subject = flow.running() if every_packet else closed
+        if subject is not None:
+            found.append(subject)
+    return found
 
 
-def by_definition(times_ns: list[int]) -> list[tuple[int, tuple[int, ...]]]:
-    """Every classifiable window, from the whole trace at once."""
-    iats = defaultdict(list)
-    for before, t_ns in pairwise(times_ns):
-        window = (t_ns - times_ns[0]) // DEFINITION.window_ns
-        iats[window].append(min((t_ns - before) // DEFINITION.iat_unit_ns, IAT_MAX))
-    last = (times_ns[-1] - times_ns[0]) // DEFINITION.window_ns
-    statistics = {}
-    for window, values in sorted(iats.items()):
-        mean = Fraction(sum(values), len(values))
-        variance = sum((value - mean) ** 2 for value in values) / len(values)
-        statistics[window] = (math.floor(mean), math.floor(variance))
-    windows = [window for window in statistics if window < last]  # the running one has not closed
-    return [(window, statistics[window] + statistics[previous]) for previous, window in pairwise(windows)]
+def subjects(times_ns: list[int], when: str) -> list[ClosedWindow]:
+    return [ClosedWindow(*subject[1:]) for subject in reference.of_flow(times_ns, DEFINITION, when)]
 
 
-@given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=80), st.integers(0, 2**50))
-def test_is_what_the_design_says(gaps_ns: list[int], start_ns: int) -> None:
-    times = [start_ns]
-    for gap in gaps_ns:
-        times.append(times[-1] + gap)
-    assert [(window.window, window.features) for window in run(times)] == by_definition(times)
+@given(st.lists(st.integers(-1_000_000_000, 2_000_000_000), min_size=1, max_size=80), st.integers(2**40, 2**50))
+def test_is_the_reference(gaps_ns: list[int], start_ns: int) -> None:
+    times = list(accumulate(gaps_ns, initial=start_ns))
+    assert run(times) == subjects(times, "window")
+    assert run(times, every_packet=True) == subjects(times, "packet")
 
 
 def test_hand_made_windows() -> None:
     ms = 1_000_000
     times = [0, 100 * ms, 300 * ms, 600 * ms, 700 * ms, 1_100 * ms]
     # window 0: 100, 200 ms; window 1: 300, 100 ms; the packet at 1,100 ms closes it
-    assert run(times) == [ClosedWindow(1, 2, (200_000, 100_000**2, 150_000, 50_000**2))]
+    assert run(times) == subjects(times, "window") == [ClosedWindow(1, 2, (200_000, 100_000**2, 150_000, 50_000**2))]
+    previous = (150_000, 50_000**2)
+    assert subjects(times, "packet") == [
+        ClosedWindow(1, 1, (300_000, 0, *previous)),
+        ClosedWindow(1, 2, (200_000, 100_000**2, *previous)),
+        ClosedWindow(2, 1, (400_000, 0, 200_000, 100_000**2)),
+    ]
 
 
 def test_empty_windows_are_skipped() -> None:
@@ -67,6 +58,16 @@ def test_a_long_silence_counts_as_the_longest_iat() -> None:
     times = [0, 1_000_000, hour, hour + 1_000_000_000]
     (window,) = run(times)
     assert window.features[:2] == (IAT_MAX, 0)
+    assert subjects(times, "window") == [window]
+
+
+def test_what_overflows_is_counted() -> None:
+    overflows = no_overflows()
+    flow = Flow(0, overflows)
+    for packet in range(1, WINDOW_IATS_MAX + 11):
+        flow.packet(packet, 1, DEFINITION)
+    flow.packet(20 * 10**9, 20 * 10**9 - WINDOW_IATS_MAX - 10, DEFINITION)
+    assert overflows == {"iat_left_out": 10, "iat_clamped": 1}
 
 
 def test_nothing_overflows_64_bits_at_the_limits() -> None:
@@ -79,7 +80,7 @@ def test_nothing_overflows_64_bits_at_the_limits() -> None:
 
 
 def test_milliseconds_are_whole() -> None:
-    flow = Flow(0)
+    flow = Flow(0, no_overflows())
     definition = Definition(500_000_000, 1_000_000)
     t_ns, closed = 0, None
     while closed is None:

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 
 from upfml import tables
 from upfml.errors import UserError
-from upfml.figures import accuracy, context_switches, cpu_usage, latency, style, sweep, traffic
+from upfml.figures import accuracy, context_switches, cpu_usage, flow_table, latency, style, sweep, traffic
 from upfml.metrics import RUN
 
 POINT = "depth10-trees10"
@@ -96,6 +96,15 @@ def swept(refused: Callable[[int, int], bool] = lambda depth, trees: depth * tre
     return tables.typed(pd.DataFrame(rows, columns=list(tables.SWEEP.columns)), tables.SWEEP)
 
 
+def flooded() -> pd.DataFrame:
+    rows = [
+        (kind, flows, 10**6, 39, 10**6 - flows, 0, 0, 512, 1186, 1186, 1186 if kind == "lru" else 1137)
+        for kind in ("lru", "hash")
+        for flows in (1_024, 16_384, 262_144)
+    ]
+    return tables.typed(pd.DataFrame(rows, columns=list(tables.FLOOD.columns)), tables.FLOOD)
+
+
 def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Packets, flows and rungs: one control flow, one video flow, and one that no generator made."""
     frames = []
@@ -124,6 +133,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "cpu_usage": lambda: cpu_usage.draw(samples(), losses(), 500),
     "context_switches": lambda: context_switches.draw(samples(), losses(), 500),
     "sweep": lambda: sweep.draw(swept(), 500),
+    "flow_table": lambda: flow_table.draw(flooded(), 20),
 }
 
 

@@ -21,6 +21,13 @@ SPLIT = {
     "test_windows": 1500,
 }
 SCORES = {"random": SPLIT, "grouped": {**SPLIT, "accuracy": 0.97, "accuracy_low": 0.96, "accuracy_high": 0.98}}
+EXACTNESS = {
+    data: {
+        arm: {"windows": 1200, "feature_differences": 0, "decision_differences": 0, "accuracy_pct": 99.5}
+        for arm in ("kernel", "user", "sklearn")
+    }
+    for data in ("live", "replayed")
+}
 VALUES = {
     "none": {"cpu_total_mean": 9, "cpu_usr_mean": 2, "cpu_sys_mean": 0.1, "cpu_soft_mean": 6.9,
              "context_switches_mean": 3000, "cpus": 2},
@@ -72,28 +79,28 @@ def test_published_numbers_fit_together() -> None:
 
 
 def test_every_published_number_is_compared_once_and_in_order() -> None:
-    rows = [c for c in paper.compare(measured(), SCORES) if c.paper is not None]
+    rows = [c for c in paper.compare(measured(), SCORES, EXACTNESS) if c.paper is not None]
     assert [(c.quantity, c.arm, c.unit, c.paper) for c in rows] == [
         (number.quantity, number.arm, number.unit, number.value) for number in paper.PUBLISHED
     ]
 
 
 def test_the_papers_own_results_agree_in_everything() -> None:
-    for c in paper.compare(measured(spread=1e-5), SCORES):
+    for c in paper.compare(measured(spread=1e-5), SCORES, EXACTNESS):
         if c.paper is not None:
             assert c.here.value == pytest.approx(c.paper, rel=1e-3), c.quantity
             assert (c.magnitude, c.direction) in {("agrees", "agrees"), ("agrees", "")}, c.quantity
 
 
 def test_a_reversed_order_is_opposite() -> None:
-    compared = paper.compare(measured(kernel={"context_switches_mean": 9000}), SCORES)
+    compared = paper.compare(measured(kernel={"context_switches_mean": 9000}), SCORES, EXACTNESS)
     for arm in ("kernel", "user"):
         assert find(compared, "context switches", arm).direction == "opposite"
     assert find(compared, "context switches", "kernel").magnitude == "differs"
 
 
 def test_a_difference_lost_in_the_noise_is_not_resolved() -> None:
-    compared = paper.compare(measured(spread=0.5), SCORES)
+    compared = paper.compare(measured(spread=0.5), SCORES, EXACTNESS)
     assert find(compared, "CPU soft", "kernel").direction == "not resolved"
     assert "direction not resolved" in find(compared, "CPU soft", "kernel").as_row()["note"]
 
@@ -116,7 +123,7 @@ def test_magnitude(quantity: str, published: float, here: float, verdict: str) -
 
 
 def test_latency_rows_are_what_the_authors_timed() -> None:
-    compared = paper.compare(measured(), SCORES)
+    compared = paper.compare(measured(), SCORES, EXACTNESS)
     assert find(compared, "classification time", "kernel").here.value == pytest.approx(0.9046)
     assert find(compared, "classification time", "user").here.value == pytest.approx(32.88)
     like = {(c.quantity, c.arm): c.here.value for c in compared if c.paper is None}
@@ -126,7 +133,7 @@ def test_latency_rows_are_what_the_authors_timed() -> None:
 
 
 def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
-    rows = {(c.quantity, c.arm): c for c in paper.compare(measured(spread=0), SCORES) if c.paper is None}
+    rows = {(c.quantity, c.arm): c for c in paper.compare(measured(spread=0), SCORES, EXACTNESS) if c.paper is None}
     assert rows["CPU total, cost over forwarding alone", "kernel"].here.value == pytest.approx(3.87)
     assert rows["context switches, cost over forwarding alone", "user"].here.value == pytest.approx(2736.07)
     assert rows["CPU total", "none"].here.value == pytest.approx(9)
@@ -136,7 +143,7 @@ def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
 
 def test_forwarding_alone_need_not_be_run() -> None:
     table = measured()
-    compared = paper.compare(table[table["arm"] != "none"], SCORES)
+    compared = paper.compare(table[table["arm"] != "none"], SCORES, EXACTNESS)
     assert not any(c.arm == "none" or "forwarding alone" in c.quantity for c in compared)
 
 
@@ -144,17 +151,19 @@ def test_forwarding_alone_need_not_be_run() -> None:
 def test_a_missing_arm_is_the_users_to_mend(arm: str) -> None:
     table = measured()
     with pytest.raises(UserError, match=arm):
-        paper.compare(table[table["arm"] != arm], SCORES)
+        paper.compare(table[table["arm"] != arm], SCORES, EXACTNESS)
 
 
 def test_a_missing_metric_is_named() -> None:
     table = measured()
     with pytest.raises(UserError, match="kernel has a value of cpu_soft_mean"):
-        paper.compare(table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")], SCORES)
+        paper.compare(table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")], SCORES, EXACTNESS)
 
 
 def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
-    for row in json.loads(json.dumps([c.as_row() for c in paper.compare(measured(), SCORES)], allow_nan=False)):
+    for row in json.loads(
+        json.dumps([c.as_row() for c in paper.compare(measured(), SCORES, EXACTNESS)], allow_nan=False)
+    ):
         assert list(row) == KEYS
         assert math.isfinite(row["here"])
         if row["here_low"] is not None:
@@ -162,22 +171,33 @@ def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
 
 
 def test_one_trial_has_no_interval_and_says_so() -> None:
-    rows = [c.as_row() for c in paper.compare(measured(trials=1), SCORES)]
+    rows = [c.as_row() for c in paper.compare(measured(trials=1), SCORES, EXACTNESS)]
     for row in (row for row in rows if row["trials"] == 1):
         assert (row["here_low"], row["here_high"]) == (None, None)
         assert row["note"].endswith("one trial: no interval")
 
 
 def test_scikit_learn_has_the_interval_of_its_windows() -> None:
-    row = find(paper.compare(measured(), SCORES), "accuracy", "sklearn")
+    row = find(paper.compare(measured(), SCORES, EXACTNESS), "accuracy", "sklearn")
     assert (row.here.low, row.here.high, row.here.trials) == (pytest.approx(99.9), pytest.approx(99.99), 0)
 
 
 def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
-    compared = paper.compare(measured(), SCORES)
+    compared = paper.compare(measured(), SCORES, EXACTNESS)
     page = paper.markdown(compared)
     lines = [line for line in page.splitlines() if line.startswith("|")]
     assert len(lines) == len(compared) + 2 * 2  # two tables, each with two lines of head
     widths = [line.count("|") for line in lines]
     assert len(set(widths)) == 2 and "nan" not in page
     assert f"Of {len(paper.PUBLISHED)} published numbers" in page
+
+
+def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
+    compared = paper.compare(measured(), SCORES, EXACTNESS)
+    rows = [c for c in compared if c.quantity.startswith("accuracy on the same windows")]
+    assert [(c.quantity.rsplit(", ")[1], c.arm, c.here.value) for c in rows] == [
+        (data, arm, 99.5) for data in ("live", "replayed") for arm in ("sklearn", "user", "kernel")
+    ]
+    assert "0 differ from the reference in a feature, 0 in the class" in rows[0].remark
+    (loss,) = (c for c in compared if c.quantity == "accuracy, scikit-learn minus kernel")
+    assert "on the same live windows it is 0.00 points" in loss.remark

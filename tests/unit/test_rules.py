@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = {"provision", "testbed", "capture", "classify", "sweep_point"}
+MEASURED = {
+    *("provision", "testbed", "capture", "classify", "sweep_point", "exactness_run"),
+    "bench_lock",
+    "bench_replay",
+}
 
 
 def snakemake(folder: Path, *words: str) -> str:
@@ -44,6 +48,9 @@ def test_measured_rules_hold_all_cores() -> None:
         ("accuracy", {"classify", "figure_accuracy"}, {"sample", "sweep_point"}),
         ("sweep", {"sweep_point", "figure_sweep"}, {"classify", "sample"}),
         ("traffic", {"capture", "figure_traffic"}, {"windows", "train", "classify"}),
+        ("accuracy_causes", {"capture", "causes", "figure_accuracy_causes"}, {"classify", "sample", "sweep_point"}),
+        ("figures/accuracy_causes.pdf", {"capture", "causes"}, {"exactness_run", "classify"}),
+        ("results/exactness.json", {"exactness_run", "exactness"}, {"classify", "sweep_point"}),
         ("provision", {"provision"}, {"testbed"}),
     ],
 )

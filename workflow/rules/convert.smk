@@ -13,8 +13,7 @@ rule convert:
     log:
         "results/logs/convert-{point}.log",
     params:
-        division=config["convert"]["division"],
-        engine=config["classify"]["engine"],
+        config=section("features", "convert", "classify"),
     message:
         "Converting {wildcards.point} to C"
     script:

@@ -166,6 +166,30 @@ rule figure_sweep:
         "../scripts/figure_sweep.py"
 
 
+rule figure_flow_table:
+    input:
+        "results/flood.parquet",
+    output:
+        pdf=report(
+            "figures/flow_table.pdf",
+            caption="../report/flow_table.rst",
+            category="Exactness",
+            labels={"figure": "A flood of flows", "format": "PDF"},
+        ),
+        png=report(
+            "figures/flow_table.png",
+            caption="../report/flow_table.rst",
+            category="Exactness",
+            labels={"figure": "A flood of flows", "format": "PNG"},
+        ),
+    log:
+        "results/logs/figure_flow_table.log",
+    message:
+        "Drawing the flow table under a flood"
+    script:
+        "../scripts/figure_flow_table.py"
+
+
 rule traffic:
     input:
         rules.figure_traffic.output,
@@ -210,4 +234,6 @@ rule figures:
         rules.figure_cpu_usage.output,
         rules.figure_context_switches.output,
         rules.figure_sweep.output,
+        rules.figure_accuracy_causes.output,
+        rules.figure_flow_table.output,
     localrule: True

@@ -5,6 +5,7 @@ rule paper_vs_here:
     input:
         metrics="results/metrics.parquet",
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
+        exactness="results/exactness.json",
     output:
         json="results/paper_vs_here.json",
         page=report(

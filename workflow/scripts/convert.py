@@ -5,9 +5,18 @@ from pathlib import Path
 import joblib
 
 from upfml import convert
+from upfml.features import Definition
 from upfml.glue import rule
 
 with rule(snakemake):
-    folder = Path(snakemake.output.parts).parent
-    convert.write(joblib.load(snakemake.input[0]), snakemake.params.division, snakemake.params.engine, folder)
+    folder, config = Path(snakemake.output.parts).parent, snakemake.params.config
+    convert.write(
+        joblib.load(snakemake.input[0]),
+        config["convert"]["division"],
+        config["classify"]["engine"],
+        folder,
+        thresholds=config["convert"]["thresholds"],
+        voting=config["convert"]["voting"],
+        definition=Definition.of(config["features"]),
+    )
     convert.shared_library(folder)

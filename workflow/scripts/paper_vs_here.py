@@ -1,4 +1,4 @@
-"""Compare with the paper. In: metrics and scores of the training. Out: the comparison as JSON and as Markdown."""
+"""Compare with the paper. In: metrics, scores, exactness. Out: the comparison as JSON and as Markdown."""
 
 from pathlib import Path
 
@@ -7,7 +7,9 @@ from upfml.glue import rule
 
 with rule(snakemake):
     compared = paper.compare(
-        tables.read(snakemake.input.metrics, tables.METRICS), tables.read_json(snakemake.input.scores)
+        tables.read(snakemake.input.metrics, tables.METRICS),
+        tables.read_json(snakemake.input.scores),
+        tables.read_json(snakemake.input.exactness),
     )
     tables.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
     with tables.whole_file(Path(snakemake.output.page)) as partial:

@@ -1,14 +1,16 @@
 """Windows and splits. In: packets and flows. Out: the windows table and a summary of class balance."""
 
 from upfml import tables, windows
-from upfml.features import Definition
+from upfml.features import Definition, no_overflows
 from upfml.glue import rule
 
 with rule(snakemake):
     config = snakemake.params.config
     packets = tables.read(snakemake.input.packets, tables.PACKETS)
     flows = tables.read(snakemake.input.flows, tables.FLOWS)
-    known, unknown = windows.labelled(windows.closed(packets, Definition.of(config["features"])), flows)
+    overflows = no_overflows()
+    closed = windows.closed(packets, Definition.of(config["features"]), overflows)
+    known, unknown = windows.labelled(closed, flows)
     known = windows.split(known, snakemake.params.test_share, snakemake.params.urllc_per_embb, config["seed"])
     tables.write(known, snakemake.output.windows, tables.WINDOWS)
-    tables.write_json(windows.summary(known, unknown), snakemake.output.summary)
+    tables.write_json(windows.summary(known, unknown, overflows), snakemake.output.summary)

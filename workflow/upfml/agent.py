@@ -3,7 +3,7 @@
     python -m upfml.agent JOB.json
 
 Writes `ready` into the job's folder once packets are being seen; on SIGTERM or SIGINT it takes its program off the
-device, reads what is left in the buffer, and writes its table and agent.json (counters, events received).
+device, reads what is left in the buffers, and writes its tables and agent.json (counters, events received).
 """
 
 from __future__ import annotations
@@ -11,50 +11,125 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
+import pandera.pandas as pa
 
 from upfml import tables
 from upfml.bpf import Module, Program, VerifierRefused
-from upfml.capture import Capture, Collect
-from upfml.classify.kernel import KernelClassifier
+from upfml.capture import PacketCounter, PacketRecorder, collector
+from upfml.classify import kernel
 from upfml.classify.user import UserClassifier
 from upfml.errors import UserError
 from upfml.job import Job
 
 PERF_PAGES = 64
 """Pages of perf buffer a CPU (256 KiB), a power of two; BCC's own default is 8."""
+
 _POLL_MS = 200
 
 
-class Arm(Protocol):
-    """A program on N3 and what is done with its events."""
-
-    module: Module
-    programs: list[Program]  # the first is the one to attach
-    events: str  # name of its perf buffer
-
-    def __init__(self, job: Job) -> None:
-        """Compile and load; may raise UserError and VerifierRefused."""
+class Reader(Protocol):
+    """What is done with the events of a perf buffer."""
 
     @property
     def received(self) -> int:
         """Events so far."""
 
     def event(self, cpu: int, data: int, size: int) -> None:
-        """Take one event, at address `data`, from the perf buffer."""
-
-    def table(self) -> tuple[str, pd.DataFrame] | None:
-        """After the end: the name and rows of what it made, if it makes a table."""
+        """Take one event, at address `data`."""
 
 
-ARMS: dict[str, type[Arm]] = {
-    "capture": Capture,
-    "collect": Collect,
-    "user": UserClassifier,
-    "kernel": KernelClassifier,
+class Recorder(Reader, Protocol):
+    """A reader that makes a table."""
+
+    schema: pa.DataFrameSchema
+
+    def table(self) -> pd.DataFrame:
+        """After the end: the rows."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A program on N3 and what is done with its events."""
+
+    module: Module
+    programs: list[Program]  # the first is the one to attach
+    readers: Mapping[str, Reader]  # by perf buffer
+    results: Mapping[str, Recorder]  # by file name
+    counts: Mapping[str, int]  # what user space counts for itself
+
+
+def _collector(job: Job, reader: Reader, results: Mapping[str, Recorder], counts: Mapping[str, int]) -> Arm:
+    module = collector(job.definition, job.flow_table)
+    return Arm(module, [module.load("collect")], {"packets": reader}, results, counts)
+
+
+def collect(job: Job) -> Arm:
+    """The arm `collect`: nothing is classified, nothing kept."""
+    return _collector(job, PacketCounter(), {}, {})
+
+
+def capture(job: Job) -> Arm:
+    """The training trace."""
+    recorder = PacketRecorder()
+    return _collector(job, recorder, {"packets": recorder}, {})
+
+
+def user(job: Job) -> Arm:
+    """The arm `user`."""
+    classifier = UserClassifier(job.needed_model, job.definition, job.when)
+    return _collector(job, classifier, {"decisions": classifier}, classifier.counts)
+
+
+def in_kernel(job: Job) -> Arm:
+    """The arm `kernel`."""
+    module, programs = kernel.load(job.needed_model, job.definition, job.when, job.flow_table)
+    decisions = kernel.DecisionRecorder()
+    return Arm(module, programs, {"decisions": decisions}, {"decisions": decisions}, {})
+
+
+class _RecordAndClassify:
+    """Both, for the arm `exactness`, where time does not matter."""
+
+    def __init__(self, recorder: PacketRecorder, classifier: UserClassifier) -> None:
+        self._recorder, self._classifier = recorder, classifier
+
+    @property
+    def received(self) -> int:
+        return self._recorder.received
+
+    def event(self, cpu: int, data: int, size: int) -> None:
+        self._recorder.event(cpu, data, size)
+        self._classifier.event(cpu, data, size)
+
+
+def exactness(job: Job) -> Arm:
+    """Kernel and user space classify the same packets, and every packet is kept: for upfml/exactness.py."""
+    module, programs = kernel.load(
+        job.needed_model, job.definition, job.when, job.flow_table, also=["HAND_OUT_PACKETS"]
+    )
+    packets, decisions = PacketRecorder(), kernel.DecisionRecorder()
+    classifier = UserClassifier(job.needed_model, job.definition, job.when)
+    return Arm(
+        module,
+        programs,
+        {"packets": _RecordAndClassify(packets, classifier), "decisions": decisions},
+        {"packets": packets, "user": classifier, "kernel": decisions},
+        classifier.counts,
+    )
+
+
+ARMS: dict[str, Callable[[Job], Arm]] = {
+    "capture": capture,
+    "collect": collect,
+    "user": user,
+    "kernel": in_kernel,
+    "exactness": exactness,
 }
 
 
@@ -69,7 +144,8 @@ def run(job: Job) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     arm = ARMS[job.arm](job)
-    arm.module.read_events(arm.events, arm.event, PERF_PAGES)
+    for buffer, reader in arm.readers.items():
+        arm.module.read_events(buffer, reader.event, PERF_PAGES)
     arm.module.attach(job.device, arm.programs[0], job.xdp_mode)
     try:
         (job.out / "ready").touch()
@@ -78,17 +154,16 @@ def run(job: Job) -> None:
     finally:
         arm.module.detach(job.device, job.xdp_mode)
     arm.module.poll(0)
-    made = arm.table()
-    if made is not None:
-        name, rows = made
-        tables.write(rows, job.out / f"{name}.parquet", tables.BY_NAME[name])
+    for name, recorder in arm.results.items():
+        tables.write(recorder.table(), job.out / f"{name}.parquet", recorder.schema)
     tables.write_json(
         {
             "arm": job.arm,
             "xdp_mode": job.xdp_mode,
             "perf_pages": PERF_PAGES,
-            "received": arm.received,
-            "counters": arm.module.counters(),
+            "received": sum(reader.received for reader in arm.readers.values()),
+            "counters": arm.module.counters() | {"flows_evicted": arm.module.flows_evicted()},
+            "user_space": arm.counts,
             "programs": [vars(program) for program in arm.programs],
         },
         job.out / "agent.json",

@@ -157,6 +157,10 @@ class Module:
         table = self["counters"]
         return {name: sum(table[table.Key(i)]) for i, name in enumerate(counter_names())}
 
+    def flows_evicted(self) -> int:
+        """Flows that made room for others in the LRU table `flows`: those that entered less those that are there."""
+        return self.counters()["flow_new"] - sum(1 for _ in self["flows"])
+
     def attach(self, device: str, program: Program, mode: str) -> None:
         """Attach to a device's XDP hook in this process's network namespace, `mode` native or generic.
 

@@ -1,4 +1,4 @@
-"""The collector in user space (paper, section 3.1): events of bpf/collect.bpf.c, saved or only counted."""
+"""The collector (paper, section 3.1): bpf/collect.bpf.c, and what user space does with its events."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import ctypes
 import numpy as np
 import pandas as pd
 
-from upfml import events
+from upfml import events, tables
 from upfml.bpf import Module
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
-from upfml.job import Job
 
 
 def collector(definition: Definition, flow_table: FlowTable, *, replay: bool = False) -> Module:
@@ -20,38 +19,35 @@ def collector(definition: Definition, flow_table: FlowTable, *, replay: bool = F
     return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **clock})
 
 
-class Collect:
-    """The arm `collect`: every event reaches user space and is dropped there."""
+class PacketCounter:
+    """Every packet event reaches user space and is dropped there."""
 
-    events = "packets"
-
-    def __init__(self, job: Job) -> None:
-        self.module = collector(job.definition, job.flow_table)
-        self.programs = [self.module.load("collect")]
+    def __init__(self) -> None:
         self.received = 0
 
     def event(self, cpu: int, data: int, size: int) -> None:
         """Count it."""
         self.received += 1
 
-    def table(self) -> tuple[str, pd.DataFrame] | None:
-        """Nothing is kept."""
-        return None
 
+class PacketRecorder:
+    """Every packet event becomes a row of the packets table."""
 
-class Capture(Collect):
-    """The training trace: every event becomes a row of the packets table."""
+    schema = tables.PACKETS
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job)
+    def __init__(self) -> None:
         self._raw = bytearray()
+
+    @property
+    def received(self) -> int:
+        """Events so far."""
+        return len(self._raw) // events.PACKET_EVENT.itemsize
 
     def event(self, cpu: int, data: int, size: int) -> None:
         """Keep its bytes: 80 a packet."""
-        self.received += 1
         self._raw += ctypes.string_at(data, events.PACKET_EVENT.itemsize)
 
-    def table(self) -> tuple[str, pd.DataFrame] | None:
+    def table(self) -> pd.DataFrame:
         """The packets in the order in which they arrived."""
         packets = np.frombuffer(self._raw, events.PACKET_EVENT)
-        return "packets", events.packets_table(packets[np.argsort(packets["t_ns"], kind="stable")])
+        return events.packets_table(packets[np.argsort(packets["t_ns"], kind="stable")])

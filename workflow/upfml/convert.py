@@ -1,46 +1,200 @@
 """scikit-learn forest → emlearn → C for user space → C for the kernel (paper, section 3.2).
 
-emlearn writes one function a tree and a function that votes. User space compiles that file as it is. For the kernel it
-is adapted as in the paper: kernel types instead of <stdint.h>, votes set one by one rather than by an aggregate
-initialiser (which calls memset), no floating-point model_predict_proba; and its trees are divided over programs that
-tail-call each other.
+emlearn writes one function a tree and a function that votes. It is handed the forest's trees with two things settled
+beforehand, because left to itself it changes what the forest decides:
+
+- Thresholds. scikit-learn casts a feature to float32 and tests `float32(x) <= threshold`; emlearn cuts the threshold
+  down to an integer and tests `x < threshold`. With `exact` thresholds the integer test is scikit-learn's for every
+  int64; with `emlearn` it is emlearn's own (the paper's).
+- Votes. scikit-learn averages the class shares of the leaves. emlearn lets every tree vote for one class (`majority`,
+  the paper's), or rounds shares to 8 bits and adds them up as floats, which the kernel has not and which is too coarse
+  to find scikit-learn's class. With `soft` voting emlearn's trees therefore only say which leaf it is, and the text is
+  adapted so that the leaf adds its shares, as integers, to the votes.
+
+With `emlearn` and `majority` user space compiles emlearn's file as it is. For the kernel the text is adapted as in the
+paper: kernel types instead of <stdint.h>, votes set one by one rather than by an aggregate initialiser (which calls
+memset), no floating-point model_predict_proba; and its trees are divided over programs that tail-call each other.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import emlearn
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from upfml import tables
 from upfml.errors import UserError
+from upfml.features import Definition
+
+Thresholds = Literal["exact", "emlearn"]
+Voting = Literal["soft", "majority"]
+
+SOFT_ONE = math.lcm(*range(1, 37))
+"""What the shares of one leaf add up to in soft voting: 144,403,552,893,600, about 2^47.
+
+Every share k/n of a leaf of up to 36 training samples is then a whole number, so that equal sums are found equal; in
+larger leaves a share is rounded by 2^-48 at most. The sums of 2^15 trees stay in an int64. A float64 share times
+SOFT_ONE is within 2^-4 of the exact product, so that rounding finds the whole number.
+"""
 
 TAIL_CALLS_MAX = 33
 """The kernel's MAX_TAIL_CALL_CNT."""
 
 _TREE = re.compile(r"\bint32_t model_tree_(\d+)\(")
-_VOTES = re.compile(r"int32_t votes\[(\d+)\] = \{0,\};")
+_LEAF = re.compile(r"\breturn (\d+);")
+_VOTES = re.compile(r"(int(?:32|64)_t) votes\[(\d+)\] = \{0,\};")
+_PREDICT = "int32_t model_predict("
 _FEATURE_TYPE = "int64_t"  # a variance of IATs in us exceeds 32 bits
+_INT64 = np.iinfo(np.int64)
 
 
-def c_model(forest: RandomForestClassifier) -> str:
-    """The forest as emlearn's C, inline trees over int64 features, unmodified.
+def integer_thresholds(tree: Any, how: Thresholds) -> NDArray[np.int64]:
+    """The integer T of each node of a scikit-learn `tree_`, shape (nodes,): a sample goes left iff x < T. Leaves: 0.
 
-    Raises UserError when emlearn's output is not of the form that `for_kernel` adapts.
+    `exact`: the smallest int64 that is above the threshold once cast to float32. The cast never decreases, so x < T is
+    scikit-learn's float32(x) <= threshold for every int64 x. `emlearn`: the threshold without its fraction.
+    Raises UserError when an int64 cannot hold T.
     """
-    converted = emlearn.convert(forest, method="inline", dtype=_FEATURE_TYPE)
+    inner = tree.children_left >= 0
+    threshold = tree.threshold[inner]
+    lowest, highest = (np.float32(limit) for limit in (_INT64.min, _INT64.max))
+    held = (lowest < threshold) & (threshold < highest)
+    if not held.all():
+        raise UserError(
+            f"the forest has a threshold of {threshold[~held][0]}, which no int64 feature can be compared with",
+            "train it on integer features, as the stage `train` does",
+        )
+    integers = np.zeros(tree.node_count, np.int64)
+    integers[inner] = _first_above(threshold) if how == "exact" else threshold.astype(np.int64)
+    return integers
+
+
+def _first_above(threshold: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The smallest int64 whose float32 is above each threshold, by bisection."""
+    low = np.full(threshold.shape, _INT64.min)  # never above
+    high = np.full(threshold.shape, _INT64.max)  # always above
+    for _ in range(64):
+        middle = (low & high) + ((low ^ high) >> 1)  # their mean, rounded down, without overflow
+        above = middle.astype(np.float32) > threshold
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return high
+
+
+def leaf_votes(tree: Any, voting: Voting) -> NDArray[np.int64]:
+    """What each leaf of a scikit-learn `tree_` adds to each class's votes, shape (nodes, classes).
+
+    `majority`: 1 to the leaf's most frequent class, the first of equals. `soft`: the class shares in units of
+    1/SOFT_ONE; a leaf's shares add up to SOFT_ONE, the remainder of the rounding being the most frequent class's.
+    The class with the largest sum over the trees is the forest's, the first of equals. Inner nodes have rows, too,
+    made of the training samples that passed them.
+    """
+    shares = tree.value[:, 0, :]
+    most_frequent: NDArray[np.int64] = np.eye(shares.shape[1], dtype=np.int64)[shares.argmax(axis=1)]
+    if voting == "majority":
+        return most_frequent
+    votes: NDArray[np.int64] = np.rint(shares * SOFT_ONE).astype(np.int64)
+    votes += most_frequent * (SOFT_ONE - votes.sum(axis=1, keepdims=True))
+    return votes
+
+
+def c_model(forest: RandomForestClassifier, thresholds: Thresholds, voting: Voting) -> str:
+    """The forest as emlearn's C: inline trees over int64 features.
+
+    With majority voting it is emlearn's text unmodified. With soft voting the trees are emlearn's but for their leaves,
+    and model_predict adds up what these give. Raises UserError when emlearn's output is not of the form that is adapted
+    here and by `for_kernel`, or when the forest's classes are not 0, 1, … as the C model counts them.
+    """
+    if forest.classes_.tolist() != list(range(forest.n_classes_)):
+        raise UserError(
+            f"the forest's classes are {forest.classes_.tolist()}, but its C model counts from 0",
+            "train it on windows of every class",
+        )
+    votes = [leaf_votes(estimator.tree_, voting) for estimator in forest.estimators_]
+    if voting == "majority":
+        return _emlearn(forest, thresholds, votes)
+    distinct = [np.unique(rows, axis=0, return_inverse=True) for rows in votes]
+    places = [np.eye(len(rows), dtype=bool)[place] for rows, place in distinct]
+    return _soft(_emlearn(forest, thresholds, places), [rows for rows, _ in distinct])
+
+
+def _emlearn(forest: RandomForestClassifier, thresholds: Thresholds, values: Sequence[NDArray[Any]]) -> str:
+    """emlearn's C of the forest, where a leaf of tree t returns the place of the largest in its row of values[t]."""
+    estimators = [
+        SimpleNamespace(
+            n_features_in_=forest.n_features_in_,
+            n_classes_=forest.n_classes_,
+            tree_=SimpleNamespace(
+                node_count=tree.node_count,
+                children_left=tree.children_left,
+                children_right=tree.children_right,
+                feature=tree.feature,
+                threshold=integer_thresholds(tree, thresholds),
+                value=rows[:, np.newaxis, :],  # nodes, outputs, classes
+            ),
+        )
+        for tree, rows in zip((estimator.tree_ for estimator in forest.estimators_), values, strict=True)
+    ]
+    stand_in = SimpleNamespace(estimators_=estimators)
+    converted = emlearn.convert(stand_in, kind="RandomForestClassifier", method="inline", dtype=_FEATURE_TYPE)
     text: str = converted.save(name="model", format="c", include_proba=False)
-    if len(_TREE.findall(text)) != len(forest.estimators_) or not _VOTES.search(text):
+    if len(_TREE.findall(text)) != len(estimators) or not _VOTES.search(text) or _PREDICT not in text:
         raise UserError(
             f"emlearn {emlearn.__version__} writes C of another form", "use the version in envs/requirements.lock"
         )
     return text
+
+
+_SOFT_PREDICT = """\
+/*
+ * The class with the largest sum of the leaves' class shares, the first of equals, as scikit-learn. A leaf adds by how
+ * much its share of a class exceeds that of class 0, so that votes[0] stays 0.
+ */
+int32_t model_predict(const int64_t *features, int32_t features_length) {{
+    int64_t votes[{classes}] = {{0,}};
+    int32_t most_voted_class = 0;
+
+{trees}
+
+    for (int32_t i = 1; i < {classes}; i++) {{
+        if (votes[i] > votes[most_voted_class]) {{
+            most_voted_class = i;
+        }}
+    }}
+    return most_voted_class;
+}}
+"""
+
+
+def _soft(model: str, distinct: Sequence[NDArray[np.int64]]) -> str:
+    """`model` with leaves that add their votes, where `return i;` of tree t stands for the votes distinct[t][i].
+
+    Only differences between classes matter, so a leaf adds its votes less those of class 0: for two classes one
+    addition, which halves the program in the kernel.
+    """
+    trees = model[: model.index(_PREDICT)]
+    trees = trees.replace("int32_t model_tree_", "void model_tree_")
+    trees = trees.replace("int32_t features_length)", "int32_t features_length, int64_t *votes)")
+    head, *functions = re.split(r"(?=static inline void model_tree_)", trees)
+
+    for tree, votes in enumerate(distinct):
+        adds = [
+            " ".join(f"votes[{number}] += {vote};" for number, vote in enumerate(row) if vote)
+            for row in (votes - votes[:, :1]).tolist()
+        ]
+        functions[tree] = _LEAF.sub(lambda leaf, adds=adds: adds[int(leaf[1])], functions[tree])
+    calls = (f"    model_tree_{tree}(features, features_length, votes);" for tree in range(len(distinct)))
+    predict = _SOFT_PREDICT.format(classes=distinct[0].shape[1], trees="\n".join(calls))
+    return "".join([head, *functions, predict])
 
 
 def for_kernel(model: str) -> str:
@@ -49,10 +203,11 @@ def for_kernel(model: str) -> str:
         "#include <stdint.h>",
         "#include <linux/types.h>\n" + "".join(f"typedef s{bits} int{bits}_t;\n" for bits in (64, 32, 16, 8)),
     )
-    classes = int(_VOTES.search(text).group(1))  # type: ignore[union-attr]  # c_model has checked
-    one_by_one = "\n".join([f"int32_t votes[{classes}];", *(f"        votes[{i}] = 0;" for i in range(classes))])
+    kind, number = _VOTES.search(text).groups()  # type: ignore[union-attr]  # c_model has checked
+    classes = int(number)
+    one_by_one = "\n".join([f"{kind} votes[{classes}];", *(f"        votes[{i}] = 0;" for i in range(classes))])
     text = _VOTES.sub(one_by_one, text)
-    text = text.replace("\nint32_t model_predict(", "\nstatic inline int32_t model_predict(")
+    text = text.replace(f"\n{_PREDICT}", f"\nstatic inline {_PREDICT}")
     for forbidden in ("stdint.h", "float", "double", "predict_proba", "= {0"):
         if forbidden in text:
             raise UserError(f"the converted model still has `{forbidden}`", "use the emlearn of envs/requirements.lock")
@@ -83,12 +238,16 @@ def divide(trees: int, division: int | Sequence[int]) -> list[list[int]]:
     return parts
 
 
-def tail_called(parts: Sequence[Sequence[int]]) -> str:
+def tail_called(parts: Sequence[Sequence[int]], voting: Voting) -> str:
     """The programs forest_part_0, forest_part_1, … of engines/tailcall.h, one for each list of trees."""
     features = len(tables.FEATURES)
+    vote = {
+        "majority": f"\tpad->votes[model_tree_{{}}(features, {features})] += 1;",
+        "soft": f"\tmodel_tree_{{}}(features, {features}, pad->votes);\n\tforget_features();",
+    }[voting]
     programs = []
     for number, trees in enumerate(parts):
-        votes = "\n".join(f"\tpad->votes[model_tree_{tree}(features, {features})] += 1;" for tree in trees)
+        votes = "\n".join(map(vote.format, trees))
         programs.append(
             f"int forest_part_{number}(struct xdp_md *ctx)\n{{\n"
             "\tstruct scratchpad *pad = scratchpad();\n\tconst int64_t *features;\n\n"
@@ -99,21 +258,42 @@ def tail_called(parts: Sequence[Sequence[int]]) -> str:
     return "\n".join(programs)
 
 
-def write(forest: RandomForestClassifier, division: int | Sequence[int], engine: str, folder: Path) -> None:
-    """Write model.h (user space), forest.h, forest_parts.h and engine.h (kernel) and parts.json into `folder`."""
-    model = c_model(forest)
+def write(
+    forest: RandomForestClassifier,
+    division: int | Sequence[int],
+    engine: str,
+    folder: Path,
+    *,
+    thresholds: Thresholds,
+    voting: Voting,
+    definition: Definition,
+) -> None:
+    """Write model.h (user space), forest.h, forest_parts.h and engine.h (kernel) and parts.json into `folder`.
+
+    `definition` is that of the features on which the forest was trained; parts.json keeps it, so that the folder says
+    what the model was made for.
+    """
+    model = c_model(forest, thresholds, voting)
     parts = divide(len(forest.estimators_), division)
     files = {
         "model.h": model,
         "forest.h": for_kernel(model),
-        "forest_parts.h": tail_called(parts),
+        "forest_parts.h": tail_called(parts, voting),
         "engine.h": f'#include "engines/{engine}.h"\n',
     }
     for name, text in files.items():
         with tables.whole_file(folder / name) as partial:
             partial.write_text(text)
-    nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
-    tables.write_json({"parts": parts, "nodes": int(nodes), "trees": len(forest.estimators_)}, folder / "parts.json")
+    facts = {
+        "parts": parts,
+        "nodes": int(sum(tree.tree_.node_count for tree in forest.estimators_)),
+        "trees": len(forest.estimators_),
+        "thresholds": thresholds,
+        "voting": voting,
+        "window_ns": definition.window_ns,
+        "iat_unit_ns": definition.iat_unit_ns,
+    }
+    tables.write_json(facts, folder / "parts.json")
 
 
 _WRAPPER = """\

@@ -83,10 +83,12 @@ def flow_name(key: bytes) -> str:
 
 def _by_flow(events: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
     """For each event the index of its flow, and the flows' keys."""
-    raw = np.ascontiguousarray(events["key"]).view(f"V{FLOW_KEY.itemsize}")
-    flows, index = np.unique(raw.view(f"S{FLOW_KEY.itemsize}"), return_inverse=True)
-    # numpy strips the trailing zero bytes of S types: put them back
-    return index, [bytes(flow).ljust(FLOW_KEY.itemsize, b"\0") for flow in flows]
+    # A key is five words; two words' numbers at a time make one, by hashing, which is faster than sorting keys.
+    index = np.zeros(len(events), np.int64)
+    for word in np.ascontiguousarray(events["key"]).view("<u8").reshape(-1, FLOW_KEY.itemsize // 8).T:
+        index, _ = pd.factorize(index << 32 | pd.factorize(word)[0])
+    _, first = np.unique(index, return_index=True)
+    return index, [key.tobytes() for key in events["key"][first]]
 
 
 def packets_table(events: np.ndarray) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """One run on the test bed: traffic through N3, one arm on it, samples of the machine, everything written down.
 
-The same for the training trace (arm `capture`) and for the measured arms (none, collect, user, kernel).
+The same for the training trace (arm `capture`), for the measured arms (none, collect, user, kernel) and for the trace
+on which they are compared with the reference (arm `exactness`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 IDLE_PATIENCE_S = 20.0
 """A run waits this long for the machine to be IDLE_WANTED_PCT idle; then it goes on and records what it saw."""
 XDP_MODE = "native"
+EXACTNESS_TRIAL = 999
+"""The trial of arm `exactness`: its traffic is that of no other run."""
 _AGENT_START_S = 60.0
 _AGENT_END_S = 600.0
 _TEND_S = 0.1
@@ -218,19 +221,22 @@ def _loss(report: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _write_rows(arm: str, work: Path, out: Path, flows: pd.DataFrame, start_ns: int, end_ns: int) -> int:
-    """Move the agent's rows of the measured part into `out`; how many decisions are of flows that nobody made."""
-    if arm == "capture":
-        packets = tables.read(work / "packets.parquet", tables.PACKETS)
-        tables.write(packets[packets["t_ns"].between(start_ns, end_ns)], out / "packets.parquet", tables.PACKETS)
-        (work / "packets.parquet").unlink()
-        return 0
+    """Move the agent's rows into `out`; how many decisions are of flows that nobody made.
+
+    Rows of the measured part alone, but all of arm `exactness`: to say what a window must be, a flow's first packet has
+    to be there.
+    """
     if arm in ("none", "collect"):
-        decisions = tables.empty(tables.DECISIONS)
-    else:
-        decisions = tables.read(work / "decisions.parquet", tables.DECISIONS)
-        decisions = decisions[decisions["t_packet_ns"].between(start_ns, end_ns)].reset_index(drop=True)
-        labels = decisions["flow"].map(flows.set_index("flow")["label"])
-        decisions["label"] = labels.fillna(-1).astype("int8")
-        (work / "decisions.parquet").unlink()
-    tables.write(decisions, out / "decisions.parquet", tables.DECISIONS)
-    return int((decisions["label"] == -1).sum())
+        tables.write(tables.empty(tables.DECISIONS), out / "decisions.parquet", tables.DECISIONS)
+    unlabelled = 0
+    for made in work.glob("*.parquet"):
+        schema, time = (tables.PACKETS, "t_ns") if made.stem == "packets" else (tables.DECISIONS, "t_packet_ns")
+        rows = tables.read(made, schema)
+        if arm != "exactness":
+            rows = rows[rows[time].between(start_ns, end_ns)].reset_index(drop=True)
+        if schema is tables.DECISIONS:
+            rows["label"] = rows["flow"].map(flows.set_index("flow")["label"]).fillna(-1).astype("int8")
+            unlabelled += int((rows["label"] == -1).sum())
+        tables.write(rows, out / made.name, schema)
+        made.unlink()
+    return unlabelled

@@ -17,6 +17,13 @@ IAT_MAX = (1 << 23) - 1
 """IAT units; a longer IAT counts as this one. window.h shows why nothing overflows then."""
 WINDOW_IATS_MAX = (1 << 16) - 1
 """IATs of one window; further ones are left out of its statistics."""
+
+
+def no_overflows() -> dict[str, int]:
+    """How often either limit was met, by the name of its counter in bpf/include/counters.h: a count to begin with."""
+    return {"iat_clamped": 0, "iat_left_out": 0}
+
+
 UNIT_NS = {"us": 1_000, "ms": 1_000_000}
 
 
@@ -48,11 +55,16 @@ class ClosedWindow(NamedTuple):
 class Flow:
     """One flow's clock and running window."""
 
-    __slots__ = ("_first_ns", "_iat_sum", "_iat_sum_squares", "_iats", "_packets", "_previous", "_window")
+    __slots__ = (
+        *("_first_ns", "_iat_sum", "_iat_sum_squares", "_iats", "_overflows", "_packets", "_previous", "_window"),
+        "last_ns",
+    )
 
-    def __init__(self, t_ns: int) -> None:
-        """Begin with the flow's first packet."""
+    def __init__(self, t_ns: int, overflows: dict[str, int]) -> None:
+        """Begin with the flow's first packet; `overflows` (see no_overflows) is counted on."""
         self._first_ns = t_ns
+        self.last_ns = t_ns  # arrival of the latest packet
+        self._overflows = overflows
         self._window = 0
         self._packets = 1
         self._iats = self._iat_sum = self._iat_sum_squares = 0
@@ -61,8 +73,9 @@ class Flow:
     def packet(self, t_ns: int, iat_ns: int, definition: Definition) -> ClosedWindow | None:
         """Account for a further packet; the window that it closed, if that window can be classified."""
         closed = None
-        window = (t_ns - self._first_ns) // definition.window_ns
-        if window > self._window:
+        self.last_ns = max(self.last_ns, t_ns)
+        window = (self.last_ns - self._first_ns) // definition.window_ns
+        if window != self._window:
             if self._iats:
                 statistics = self._statistics()
                 if self._previous is not None:
@@ -71,11 +84,16 @@ class Flow:
             self._window = window
             self._packets = self._iats = self._iat_sum = self._iat_sum_squares = 0
         self._packets += 1
-        if self._iats < WINDOW_IATS_MAX:
-            iat = min(iat_ns // definition.iat_unit_ns, IAT_MAX)
-            self._iats += 1
-            self._iat_sum += iat
-            self._iat_sum_squares += iat * iat
+        if self._iats == WINDOW_IATS_MAX:
+            self._overflows["iat_left_out"] += 1
+            return closed
+        iat = iat_ns // definition.iat_unit_ns
+        if iat > IAT_MAX:
+            self._overflows["iat_clamped"] += 1
+            iat = IAT_MAX
+        self._iats += 1
+        self._iat_sum += iat
+        self._iat_sum_squares += iat * iat
         return closed
 
     def running(self) -> ClosedWindow | None:

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Iterator
 
-from upfml.flowkey import TCP
+import numpy as np
+import pandas as pd
+
+from upfml.flowkey import FIVE_TUPLE, TCP
+from upfml.testrun import RECORD
 
 GTPU_PORT = 2152
 _ETHERNET = bytes.fromhex("0200000000020200000000010800")
@@ -58,3 +63,28 @@ def inner(src: str, src_port: int, dst: str, dst_port: int, protocol: int, lengt
     headers = (40 if is_v6 else 20) + (20 if protocol == TCP else 8)
     transport = (tcp if protocol == TCP else udp)(src_port, dst_port, bytes(max(0, length_bytes - headers)))
     return (ipv6 if is_v6 else ipv4)(src, dst, protocol, transport)
+
+
+_FRAME_BYTES = 120
+"""Of every frame in a batch: the headers that `n3` and `inner` make are within, and nothing reads further."""
+
+
+def batches(packets: pd.DataFrame, rows: int) -> Iterator[np.ndarray]:
+    """The frames of a packets table's rows as batches of at most `rows` records (testrun.RECORD, frame).
+
+    Each has shape (records, bytes of a record).
+    """
+    # Packets of one flow and one length are alike but for their time.
+    alike = [*FIVE_TUPLE, "length_bytes"]
+    kind = packets.groupby(alike, sort=False, observed=True).ngroup().to_numpy()
+    kinds = packets[alike].drop_duplicates()
+    records = np.zeros((len(kinds), RECORD.itemsize + _FRAME_BYTES), np.uint8)
+    records[:, : RECORD.itemsize].view(RECORD)["frame_bytes"] = _FRAME_BYTES
+    for record, packet in zip(records, kinds.itertuples(index=False, name=None), strict=True):
+        frame = n3(inner(*packet))[:_FRAME_BYTES]
+        record[RECORD.itemsize :][: len(frame)] = np.frombuffer(frame, np.uint8)
+    times = packets["t_ns"].to_numpy()
+    for start in range(0, len(packets), rows):
+        batch = records[kind[start : start + rows]]
+        batch[:, : RECORD.itemsize].view(RECORD)["t_ns"] = times[start : start + rows, np.newaxis]
+        yield batch

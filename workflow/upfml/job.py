@@ -26,6 +26,12 @@ class Job:
     model: Path | None  # folder written by convert.write; arms user and kernel
 
     @property
+    def needed_model(self) -> Path:
+        """The model, for arms that classify."""
+        assert self.model is not None
+        return self.model
+
+    @property
     def definition(self) -> Definition:
         """The windows and features that it computes."""
         return Definition(self.window_ns, self.iat_unit_ns)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow
+import pyarrow.parquet
 from pandera.errors import SchemaError
 
 from upfml.errors import UserError
@@ -70,13 +72,21 @@ FLOWS = pa.DataFrameSchema(
     name="flows",
 )
 
-WINDOWS = pa.DataFrameSchema(
+CLOSED_WINDOWS = pa.DataFrameSchema(
     {
         "flow": pa.Column("str"),
         "window": pa.Column("int64", pa.Check.ge(0)),  # k of the flow's own clock
         "t_close_ns": pa.Column("int64"),  # arrival of the packet that closed it
         "packets": pa.Column("int64", pa.Check.ge(1)),
         **_feature_columns,
+    },
+    strict=True,
+    name="closed_windows",
+)
+
+WINDOWS = pa.DataFrameSchema(
+    {
+        **CLOSED_WINDOWS.columns,
         "label": _label,
         "split_random": pa.Column("str", pa.Check.isin(["train", "test", "unused"])),
         "split_grouped": pa.Column("str", pa.Check.isin(["train", "test", "unused"])),
@@ -158,6 +168,24 @@ SWEEP = pa.DataFrameSchema(
     name="sweep",
 )
 
+FLOOD = pa.DataFrameSchema(
+    {
+        "kind": pa.Column("str", pa.Check.isin(["lru", "hash"])),  # of flow table
+        "flows": pa.Column("int64"),  # that it holds
+        "flood": pa.Column("int64"),  # flows of one packet that were poured in
+        "trace_flows": pa.Column("int64"),
+        "evicted": pa.Column("int64"),  # flows that made room for others
+        "table_full": pa.Column("int64"),  # packets of flows that found no room
+        "restarts": pa.Column("int64", pa.Check.ge(0)),  # flows of the trace that had been evicted when they went on
+        "restarts_ideal": pa.Column("int64", pa.Check.ge(0)),  # the same in a table that is truly LRU
+        "decisions": pa.Column("int64"),
+        "decisions_undisturbed": pa.Column("int64"),  # without the flood
+        "unchanged": pa.Column("int64"),  # of those, made with the flood, too, and the same
+    },
+    strict=True,
+    name="flood",
+)
+
 METRICS = pa.DataFrameSchema(
     {
         "arm": pa.Column("str"),  # none, collect, user, kernel, sklearn
@@ -171,7 +199,10 @@ METRICS = pa.DataFrameSchema(
     name="metrics",
 )
 
-BY_NAME = {str(schema.name): schema for schema in (PACKETS, FLOWS, WINDOWS, DECISIONS, SAMPLES, RUNGS, SWEEP, METRICS)}
+BY_NAME = {
+    str(schema.name): schema
+    for schema in (PACKETS, FLOWS, FLOOD, CLOSED_WINDOWS, WINDOWS, DECISIONS, SAMPLES, RUNGS, SWEEP, METRICS)
+}
 
 
 @contextlib.contextmanager
@@ -199,6 +230,23 @@ def write(frame: pd.DataFrame, path: Path | str, schema: pa.DataFrameSchema) -> 
     checked = _checked(frame, schema, f"rows for {path}")
     with whole_file(path) as partial:
         checked.to_parquet(partial, index=False)
+
+
+@contextlib.contextmanager
+def writer(path: Path | str, schema: pa.DataFrameSchema) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table of any length: a function that checks rows and appends them as one row group.
+
+    The file appears when the block ends well. Raises UserError when rows break the schema.
+    """
+    types = pyarrow.Schema.from_pandas(empty(schema), preserve_index=False)
+    texts = [name for name, column in schema.columns.items() if str(column.dtype) == "str"]  # few, and long
+    with whole_file(path) as partial, pyarrow.parquet.ParquetWriter(partial, types, use_dictionary=texts) as file:
+
+        def append(frame: pd.DataFrame) -> None:
+            checked = _checked(frame, schema, f"rows for {path}")
+            file.write_table(pyarrow.Table.from_pandas(checked, types, preserve_index=False))
+
+        yield append
 
 
 def read(path: Path | str, schema: pa.DataFrameSchema) -> pd.DataFrame:

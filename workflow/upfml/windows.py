@@ -10,22 +10,27 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from upfml import tables
 from upfml.errors import UserError
-from upfml.features import Definition, Flow
+from upfml.features import Definition, Flow, no_overflows
 from upfml.flowkey import FIVE_TUPLE, flow_id
 
 
-def closed(packets: pd.DataFrame, definition: Definition) -> pd.DataFrame:
+def closed(packets: pd.DataFrame, definition: Definition, overflows: dict[str, int] | None = None) -> pd.DataFrame:
     """Every window of a packets table that can be classified: flow, window, t_close_ns, packets and features.
 
-    Packets of a flow must be in order of time. Rows are in the order in which windows closed.
+    Packets of a flow must be in order of time. Rows are in the order in which windows closed. `overflows`, where it is
+    wanted, is counted on (features.no_overflows).
     """
+    overflows = no_overflows() if overflows is None else overflows
     rows: list[tuple[Any, ...]] = []
     for five_tuple, of_flow in packets.groupby(FIVE_TUPLE, sort=False, observed=True):
         src, src_port, dst, dst_port, protocol = cast("tuple[str, int, str, int, int]", five_tuple)
         name = flow_id(src, src_port, dst, dst_port, protocol)
         times = of_flow["t_ns"].tolist()
-        flow = Flow(times[0])
+        flow = Flow(times[0], overflows)
         for t_ns, iat_ns in zip(times[1:], of_flow["iat_ns"].tolist()[1:], strict=True):
+            if iat_ns < 0:  # the kernel had evicted the flow, and begins it anew
+                flow = Flow(t_ns, overflows)
+                continue
             window = flow.packet(t_ns, iat_ns, definition)
             if window is not None:
                 rows.append((name, window.window, t_ns, window.packets, *window.features))
@@ -74,8 +79,8 @@ def split(windows: pd.DataFrame, test_share: float, urllc_per_embb: float | None
     return windows.assign(split_random=pd.Series(random, dtype="str"), split_grouped=pd.Series(grouped, dtype="str"))
 
 
-def summary(windows: pd.DataFrame, unlabelled: int) -> dict[str, Any]:
-    """Class balance overall and on each side of each split."""
+def summary(windows: pd.DataFrame, unlabelled: int, overflows: dict[str, int]) -> dict[str, Any]:
+    """Class balance overall and on each side of each split, and what `closed` counted."""
 
     def count(rows: pd.DataFrame) -> dict[str, int]:
         return {name: int((rows["label"] == label).sum()) for label, name in tables.CLASS_NAMES.items()}
@@ -83,6 +88,7 @@ def summary(windows: pd.DataFrame, unlabelled: int) -> dict[str, Any]:
     return {
         "windows": count(windows),
         "windows_of_unknown_flows": unlabelled,
+        "overflows": overflows,
         "flows": {
             name: int(windows.loc[windows["label"] == label, "flow"].nunique())
             for label, name in tables.CLASS_NAMES.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,29 @@ from upfml import events, tables
 from upfml.bpf import Module, Program
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
-from upfml.job import Job
 
 
 def load(
-    model: Path, definition: Definition, when: str, flow_table: FlowTable, *, replay: bool = False
+    model: Path,
+    definition: Definition,
+    when: str,
+    flow_table: FlowTable,
+    *,
+    replay: bool = False,
+    also: Sequence[str] = (),
 ) -> tuple[Module, list[Program]]:
     """Compile the classifier with the forest of `model` (a folder written by convert.write) and load its programs.
 
-    The first program is the one to attach; the others are its tail calls. Raises VerifierRefused.
+    The first program is the one to attach; the others are its tail calls. With `replay` it takes arrival times from
+    packets' metadata; `also` are names to define, HAND_OUT_PACKETS or FLOW_UNLOCKED (see the C).
+    Raises VerifierRefused.
     """
     parts = len(tables.read_json(model / "parts.json")["parts"])
     defines: dict[str, int | str | None] = {
         **definition.defines(),
         **flow_table.defines(),
         "FOREST_PARTS": parts,
+        **dict.fromkeys(also),
     }
     if when == "packet":
         defines["CLASSIFY_PACKETS"] = None
@@ -40,20 +49,18 @@ def load(
     return module, programs
 
 
-class KernelClassifier:
-    """The arm `kernel`."""
+class DecisionRecorder:
+    """Every decision event becomes a row of the decisions table."""
 
-    events = "decisions"
+    schema = tables.DECISIONS
 
-    def __init__(self, job: Job) -> None:
-        assert job.model is not None
-        self.module, self.programs = load(job.model, job.definition, job.when, job.flow_table)
+    def __init__(self) -> None:
         self._raw = bytearray()
         self._delivered_ns: list[int] = []
 
     @property
     def received(self) -> int:
-        """Decisions so far."""
+        """Events so far."""
         return len(self._delivered_ns)
 
     def event(self, cpu: int, data: int, size: int) -> None:
@@ -61,7 +68,7 @@ class KernelClassifier:
         self._delivered_ns.append(time.monotonic_ns())
         self._raw += ctypes.string_at(data, events.DECISION_EVENT.itemsize)
 
-    def table(self) -> tuple[str, pd.DataFrame] | None:
+    def table(self) -> pd.DataFrame:
         """The decisions; true classes are not known here."""
         decisions = np.frombuffer(self._raw, events.DECISION_EVENT)
-        return "decisions", events.decisions_table(decisions, np.array(self._delivered_ns, dtype="int64"))
+        return events.decisions_table(decisions, np.array(self._delivered_ns, dtype="int64"))

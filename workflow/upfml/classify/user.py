@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from upfml import events, tables
-from upfml.capture import Collect
-from upfml.features import Flow
-from upfml.job import Job
+from upfml.features import Definition, Flow, no_overflows
 
 _HEAD = struct.Struct(f"<{events.FLOW_KEY.itemsize}sQq")
 """The first members of struct packet_event: flow key, t_ns, iat_ns."""
+
+_PATIENCE_NS = 1_000_000_000
+"""A packet waits this long for its predecessor, whose event is in a buffer that is yet to be read: longer than a reader
+can be behind before buffers overflow. Then the predecessor's event is lost."""
 
 
 def predictor(library: Path) -> Callable[[Sequence[int]], int]:
@@ -34,27 +37,44 @@ def predictor(library: Path) -> Callable[[Sequence[int]], int]:
     return call
 
 
-class UserClassifier(Collect):
-    """The arm `user`."""
+class UserClassifier:
+    """From the collector's events to decisions, in one Python process."""
 
-    def __init__(self, job: Job) -> None:
-        assert job.model is not None
-        super().__init__(job)
-        self._definition = job.definition
-        self._every_packet = job.when == "packet"
-        self._predict = predictor(job.model / "model.so")
+    schema = tables.DECISIONS
+
+    def __init__(self, model: Path, definition: Definition, when: str) -> None:
+        """`model` is a folder written by convert.write, compiled by convert.shared_library; `when` window or packet."""
+        self.received = 0
+        self.counts = no_overflows() | {"event_overtook": 0}
+        self._definition = definition
+        self._every_packet = when == "packet"
+        self._predict = predictor(model / "model.so")
         self._flows: dict[bytes, Flow] = {}
+        self._parked: dict[bytes, list[tuple[int, int]]] = {}
         self._decisions: list[tuple[bytes | int, ...]] = []
 
     def event(self, cpu: int, data: int, size: int) -> None:
-        """Account for a packet; classify when it calls for that."""
+        """Account for the packet whose event is at address `data`; classify when it calls for that."""
         start_ns = time.monotonic_ns()
         self.received += 1
         key, t_ns, iat_ns = _HEAD.unpack(ctypes.string_at(data, _HEAD.size))
         flow = self._flows.get(key)
-        if flow is None or iat_ns < 0:  # the kernel begins the flow anew when its table had no room
-            self._flows[key] = Flow(t_ns)
+        if iat_ns < 0:  # its first packet, or its first since the kernel evicted it
+            self._flows[key] = Flow(t_ns, self.counts)
+        elif flow is None or t_ns - iat_ns > flow.last_ns:
+            self._park(key, t_ns, iat_ns)
             return
+        else:
+            self._packet(key, flow, t_ns, iat_ns, start_ns)
+        if key in self._parked:
+            self._unpark(key)
+
+    def events(self, packets: np.ndarray) -> None:
+        """Many at once, in an array of shape (n,) and type events.PACKET_EVENT: for a replay."""
+        for address in range(packets.ctypes.data, packets.ctypes.data + packets.nbytes, packets.itemsize):
+            self.event(0, address, packets.itemsize)
+
+    def _packet(self, key: bytes, flow: Flow, t_ns: int, iat_ns: int, start_ns: int) -> None:
         closed = flow.packet(t_ns, iat_ns, self._definition)
         subject = flow.running() if self._every_packet else closed
         if subject is None:
@@ -66,12 +86,36 @@ class UserClassifier(Collect):
             (key, subject.window, subject.packets, *subject.features, predicted, t_ns, start_ns, features_ns, label_ns)
         )
 
-    def table(self) -> tuple[str, pd.DataFrame] | None:
-        """The decisions; true classes are not known here."""
+    def _park(self, key: bytes, t_ns: int, iat_ns: int) -> None:
+        """Keep a packet whose predecessor has not come: its event is in another CPU's buffer, or was lost."""
+        self.counts["event_overtook"] += 1
+        parked = self._parked.setdefault(key, [])
+        parked.append((t_ns, iat_ns))
+        if t_ns - parked[0][0] > _PATIENCE_NS:
+            self._unpark(key, patient=False)
+
+    def _unpark(self, key: bytes, *, patient: bool = True) -> None:
+        """Account for the parked packets of a flow whose turn it is; for all of them when no longer `patient`."""
+        parked = sorted(self._parked.pop(key))
+        flow = self._flows.get(key)
+        for number, (t_ns, iat_ns) in enumerate(parked):
+            start_ns = time.monotonic_ns()
+            if patient and (flow is None or t_ns - iat_ns > flow.last_ns):
+                self._parked[key] = parked[number:]
+                return
+            if flow is None:
+                flow = self._flows[key] = Flow(t_ns, self.counts)
+            else:
+                self._packet(key, flow, t_ns, iat_ns, start_ns)
+
+    def table(self) -> pd.DataFrame:
+        """After the last event: the decisions; true classes are not known here."""
+        for key in list(self._parked):
+            self._unpark(key, patient=False)
         columns = ["flow", "window", "packets", *tables.FEATURES, "predicted"]
         times = ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns"]
         rows = pd.DataFrame(self._decisions, columns=columns + times)
         rows["flow"] = rows["flow"].map(events.flow_name)
         rows["label"] = -1
         rows["t_delivered_ns"] = rows["t_label_ns"]
-        return "decisions", tables.typed(rows, tables.DECISIONS)
+        return tables.typed(rows, tables.DECISIONS)

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Hand a packet's fields to user space.
+ */
+#pragma once
+
+#include "counters.h"
+#include "events.h"
+#include "n3.h"
+
+BPF_PERF_OUTPUT(packets);
+
+/* `iat_ns`: ns since the flow's previous packet, -1 for its first. */
+static void hand_out(struct xdp_md *ctx, const struct n3_packet *packet, u64 now_ns, s64 iat_ns)
+{
+	struct packet_event event = {
+		.key = packet->key,
+		.t_ns = now_ns,
+		.iat_ns = iat_ns,
+		.teid = packet->gtpu.teid,
+		.length = packet->length,
+		.tcp_sequence = packet->tcp_sequence,
+		.tcp_acknowledgement = packet->tcp_acknowledgement,
+		.tcp_window = packet->tcp_window,
+		.qfi = packet->gtpu.qfi,
+		.tcp_flags = packet->tcp_flags,
+		.tcp_data_offset = packet->tcp_data_offset,
+	};
+
+	if (packets.perf_submit(ctx, &event, sizeof(event)))
+		counters.increment(COUNTER_EVENT_LOST);
+	else
+		counters.increment(COUNTER_EVENT_SENT);
+}

@@ -1,0 +1,68 @@
+# Where accuracy goes between scikit-learn and the kernel as in the authors' code: one trace, every cause.
+
+
+rule causes:
+    input:
+        packets="results/capture/packets.parquet",
+        flows="results/capture/flows.parquet",
+    output:
+        "results/accuracy_causes.json",
+    log:
+        "results/logs/accuracy_causes.log",
+    params:
+        config=section("seed", "features"),
+        model={key: config["model"][key] for key in ("deployed", "min_samples_leaf")},
+    message:
+        "Measuring what each cause costs in accuracy"
+    script:
+        "../scripts/accuracy_causes.py"
+
+
+rule causes_page:
+    input:
+        study="results/accuracy_causes.json",
+        scores=f"results/train/{DEPLOYED_POINT}/scores.json",
+        exactness="results/exactness.json",
+    output:
+        report(
+            "results/accuracy_causes.md",
+            caption="../report/accuracy_causes.rst",
+            category="Numbers",
+        ),
+    log:
+        "results/logs/accuracy_causes_page.log",
+    message:
+        "Writing down what each cause costs"
+    script:
+        "../scripts/accuracy_causes_page.py"
+
+
+rule figure_accuracy_causes:
+    input:
+        "results/accuracy_causes.json",
+    output:
+        pdf=report(
+            "figures/accuracy_causes.pdf",
+            caption="../report/accuracy_causes.rst",
+            category="Classification",
+            labels={"figure": "Where accuracy goes", "format": "PDF"},
+        ),
+        png=report(
+            "figures/accuracy_causes.png",
+            caption="../report/accuracy_causes.rst",
+            category="Classification",
+            labels={"figure": "Where accuracy goes", "format": "PNG"},
+        ),
+    log:
+        "results/logs/figure_accuracy_causes.log",
+    message:
+        "Drawing what each cause costs in accuracy"
+    script:
+        "../scripts/figure_accuracy_causes.py"
+
+
+rule accuracy_causes:
+    input:
+        rules.figure_accuracy_causes.output,
+        rules.causes_page.output,
+    localrule: True

@@ -1,0 +1,17 @@
+# What a full flow table costs: the training trace with a flood of new flows, replayed.
+
+
+rule flood:
+    input:
+        packets="results/capture/packets.parquet",
+        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+    output:
+        "results/flood.parquet",
+    log:
+        "results/logs/flood.log",
+    params:
+        config=section("seed", "features"),
+    message:
+        "Pouring new flows into the flow table"
+    script:
+        "../scripts/flood.py"

@@ -1,0 +1,28 @@
+# In place of the capture stage: the training trace from captures of the user's own (config: replay). No test bed.
+
+import os
+
+CAPTURES = [capture["file"] for capture in config["replay"]]
+# Snakemake would take what another configuration left in results/capture, rather than say that an input is missing.
+for file in CAPTURES:
+    if not os.path.isfile(file):
+        raise WorkflowError(f"config: replay: there is no file {file}\n  remedy: give its path from {os.getcwd()}")
+
+
+rule replay:
+    input:
+        CAPTURES,
+    output:
+        packets="results/capture/packets.parquet",
+        flows="results/capture/flows.parquet",
+        loss="results/capture/loss.json",
+        run="results/capture/run.json",
+        provenance="results/capture/provenance.json",
+    log:
+        "results/logs/replay.log",
+    params:
+        config=section("seed", "features", "flow_table", "replay"),
+    message:
+        "Replaying {input} through the collector"
+    script:
+        "../scripts/replay.py"

@@ -1,0 +1,19 @@
+"""What each cause costs. In: packets and flows of the capture. Out: the study as JSON."""
+
+from upfml import tables
+from upfml.causes import study
+from upfml.causes.arithmetic import Trace
+from upfml.glue import rule
+
+with rule(snakemake):
+    model, config = snakemake.params.model, snakemake.params.config
+    trace = Trace.of(
+        tables.read(snakemake.input.packets, tables.PACKETS), tables.read(snakemake.input.flows, tables.FLOWS)
+    )
+    found = study.run(
+        trace,
+        int(config["features"]["window_ms"] * 1_000_000),
+        {**model["deployed"], "min_samples_leaf": model["min_samples_leaf"]},
+        config["seed"],
+    )
+    tables.write_json(found, snakemake.output[0])

@@ -1,0 +1,19 @@
+"""What each cause costs, to read. In: the study, the scores of the training, exactness, as JSON. Out: Markdown."""
+
+from pathlib import Path
+
+from upfml import tables
+from upfml.causes import page
+from upfml.glue import rule
+
+with rule(snakemake):
+    inputs = snakemake.input
+    exactness = tables.read_json(inputs.exactness)
+    live: page.Live | None = None
+    if "live" in exactness:
+        live = {
+            "heldout_accuracy": tables.read_json(inputs.scores)["random"]["accuracy"],
+            "live_accuracy": exactness["live"]["sklearn"]["accuracy_pct"] / 100,
+        }
+    with tables.whole_file(Path(snakemake.output[0])) as partial:
+        partial.write_text(page.markdown(tables.read_json(inputs.study), live))

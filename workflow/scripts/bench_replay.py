@@ -1,0 +1,13 @@
+"""Time the replay of a capture. In: the training trace and a converted model. Out: results/bench/replay.csv."""
+
+from pathlib import Path
+
+from upfml import tables
+from upfml.bench import replay
+from upfml.glue import rule
+
+with rule(snakemake):
+    packets = tables.read(snakemake.input.packets, tables.PACKETS)
+    table = replay.measure(packets, Path(snakemake.input.model).parent)
+    with tables.whole_file(snakemake.output[0]) as partial:
+        table.to_csv(partial, index=False)

@@ -1,0 +1,32 @@
+"""Exactness. In: forest, its C, training trace, live run where there is one. Out: results/exactness.json."""
+
+from pathlib import Path
+
+import joblib
+
+from upfml import exactness, tables
+from upfml.features import Definition
+from upfml.flowtable import FlowTable
+from upfml.glue import rule
+
+with rule(snakemake):
+    config, inputs = snakemake.params.config, snakemake.input
+    model = exactness.Model(
+        joblib.load(inputs.forest),
+        Path(inputs.model).parent,
+        config["convert"]["voting"],
+        Definition.of(config["features"]),
+        config["classify"]["when"],
+    )
+    packets = tables.read(inputs.packets, tables.PACKETS)
+    flows = tables.read(inputs.flows, tables.FLOWS)
+    decisions = exactness.replayed(model, packets, FlowTable.of(config["flow_table"]))
+    result = {"replayed": exactness.judge(model, packets, flows, decisions)}
+    if inputs.live:
+        live = Path(inputs.live).parent
+        packets = tables.read(live / "packets.parquet", tables.PACKETS)
+        flows = tables.read(live / "flows.parquet", tables.FLOWS)
+        decisions = {arm: tables.read(live / f"{arm}.parquet", tables.DECISIONS) for arm in ("kernel", "user")}
+        result["live"] = exactness.judge(model, packets, flows, decisions)
+        result["live_events"] = tables.read_json(live / "loss.json")
+    tables.write_json({**result, "settings": config}, snakemake.output[0])

@@ -1,0 +1,20 @@
+"""The live run of exactness. In: config, traffic, model. Out: its packets, and what both arms decided on them."""
+
+from pathlib import Path
+
+from upfml import experiment
+from upfml.glue import rule
+
+with rule(snakemake):
+    config = snakemake.params.config
+    experiment.run(
+        config,
+        "exactness",
+        seed=experiment.trial_seed(config, experiment.EXACTNESS_TRIAL),
+        warmup_s=0,
+        duration_s=config["exactness"]["duration_s"],
+        ladder=Path(snakemake.input.ladder),
+        control=Path(snakemake.input.control),
+        model=Path(snakemake.input.model).parent,
+        out=Path(snakemake.output.packets).parent,
+    )

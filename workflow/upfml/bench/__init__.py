@@ -1,0 +1,1 @@
+"""What the choices of this project cost, as ratios within one run."""

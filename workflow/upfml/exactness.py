@@ -1,0 +1,112 @@
+"""Whether kernel, user space and scikit-learn say the same as the reference, window by window and bit for bit.
+
+Compared on identical packets: those of a live run whose every packet was kept (arm `exactness`), and those of the
+training trace, replayed. The reference is reference/windows.py and reference/forest.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+
+from upfml import replay, tables, windows
+from upfml.classify.user import UserClassifier
+from upfml.convert import Voting
+from upfml.features import Definition
+from upfml.flowkey import FIVE_TUPLE, flow_id
+from upfml.flowtable import FlowTable
+from upfml.reference import windows as reference
+from upfml.reference.forest import Forest
+
+_CASE = ["flow", "t_packet_ns", "window", "packets"]
+"""What names a classification: the flow, the packet that called for it, and the window."""
+
+
+def expected(packets: pd.DataFrame, definition: Definition, when: str, forest: Forest) -> pd.DataFrame:
+    """What the reference classifies in a packets table, and as what: _CASE, FEATURES and predicted.
+
+    A flow that the kernel began anew (iat_ns of -1) is begun anew here, too.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for five_tuple, of_flow in packets.groupby(FIVE_TUPLE, sort=False, observed=True):
+        name = flow_id(*cast("tuple[str, int, str, int, int]", five_tuple))
+        times = of_flow["t_ns"].to_numpy()
+        begins = np.flatnonzero(of_flow["iat_ns"].to_numpy() < 0)
+        for times_ns in np.split(times, begins[begins > 0]):
+            for subject in reference.of_flow(times_ns.tolist(), definition, when):
+                case = (name, subject.t_packet_ns, subject.window, subject.packets)
+                rows.append((*case, *subject.features, forest.predict(subject.features)))
+    return pd.DataFrame(rows, columns=[*_CASE, *tables.FEATURES, "predicted"])
+
+
+def differences(wanted: pd.DataFrame, found: pd.DataFrame) -> dict[str, int]:
+    """How many classifications there are, and how many differ in a feature or in the class.
+
+    Both have _CASE, FEATURES and predicted. One that only one side has differs in both.
+    """
+    both = wanted.merge(found, on=_CASE, how="outer", suffixes=("", "_found"), indicator=True, validate="one_to_one")
+    alone = both["_merge"] != "both"
+    features = np.any([both[name] != both[f"{name}_found"] for name in tables.FEATURES], axis=0)
+    return {
+        "windows": len(both),
+        "feature_differences": int((alone | features).sum()),
+        "decision_differences": int((alone | (both["predicted"] != both["predicted_found"])).sum()),
+    }
+
+
+def by_sklearn(packets: pd.DataFrame, definition: Definition, forest: RandomForestClassifier) -> pd.DataFrame:
+    """What scikit-learn says of the windows that the training would compute from these packets."""
+    closed = windows.closed(packets, definition).rename(columns={"t_close_ns": "t_packet_ns"})
+    return closed.assign(predicted=forest.predict(closed[tables.FEATURES].to_numpy()))
+
+
+def accuracy_pct(decisions: pd.DataFrame, flows: pd.DataFrame) -> float:
+    """Of the classifications of flows whose true class is known."""
+    labels = decisions["flow"].map(flows.set_index("flow")["label"])
+    return float(100 * (decisions["predicted"] == labels)[labels.notna()].mean())
+
+
+@dataclass(frozen=True)
+class Model:
+    """What classifies: the same forest in each of its forms, and what it was trained on."""
+
+    forest: RandomForestClassifier
+    folder: Path  # convert.write's, compiled
+    voting: Voting
+    definition: Definition
+    when: str
+
+
+def judge(
+    model: Model, packets: pd.DataFrame, flows: pd.DataFrame, decisions: Mapping[str, pd.DataFrame]
+) -> dict[str, dict[str, float]]:
+    """For kernel, user (their `decisions` on these packets) and sklearn: `differences` to the reference, and accuracy.
+
+    Accuracy is in % of the classifications of flows whose class is known; for sklearn, which classifies windows, it is
+    that of the windows whatever `when` says.
+    """
+    yardstick = Forest(model.forest, model.voting)
+    by_window = expected(packets, model.definition, "window", yardstick)
+    wanted = by_window if model.when == "window" else expected(packets, model.definition, model.when, yardstick)
+    found = {**decisions, "sklearn": by_sklearn(packets, model.definition, model.forest)}
+    return {
+        arm: {
+            **differences(by_window if arm == "sklearn" else wanted, rows),
+            "accuracy_pct": accuracy_pct(rows, flows),
+        }
+        for arm, rows in found.items()
+    }
+
+
+def replayed(model: Model, packets: pd.DataFrame, flow_table: FlowTable) -> dict[str, pd.DataFrame]:
+    """What kernel and user space decide on a packets table, each fed by its own program in the kernel."""
+    in_kernel, _, _ = replay.classify(packets, model.folder, model.definition, model.when, flow_table)
+    user = UserClassifier(model.folder, model.definition, model.when)
+    replay.collect(packets, model.definition, flow_table, user.events)
+    return {"kernel": in_kernel, "user": user.table()}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The fast half of testrun.py: a batch of packets through an XDP program, and the program's events out of its perf
+ * buffer. Nothing is kept between calls.
+ */
+#define _GNU_SOURCE
+#include <linux/bpf.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "batch.h"
+
+/* Run the program on each record of a batch: how many it ran. When those are not all, errno says why. */
+size_t testrun_batch(int program, const void *batch, size_t records)
+{
+	const struct record *record = batch;
+	struct xdp_md context = { .data = sizeof(record->t_ns) };
+	union bpf_attr attr = { .test = { .prog_fd = program,
+					  .repeat = 1,
+					  .ctx_in = (uintptr_t)&context,
+					  .ctx_size_in = sizeof(context) } };
+	size_t done;
+
+	for (done = 0; done < records; done++) {
+		context.data_end = sizeof(record->t_ns) + record->frame_bytes;
+		attr.test.data_in = (uintptr_t)&record->t_ns;
+		attr.test.data_size_in = context.data_end;
+		attr.test.data_size_out = 0; /* the last run's size is in it, and would be this one's limit */
+		if (syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)))
+			break;
+		record = (const void *)record + record_bytes(record->frame_bytes);
+	}
+	return done;
+}
+
+/* Events gathered in memory that Python owns. */
+struct events {
+	uint8_t *at;
+	uint64_t event_bytes;
+	uint64_t capacity; /* events */
+	uint64_t gathered; /* those beyond the capacity are not kept, but counted */
+};
+
+/* libbcc's callback for an event; the perf buffer pads it at its end. */
+void testrun_event(void *cookie, void *event, int bytes)
+{
+	struct events *events = cookie;
+
+	if (events->gathered < events->capacity && (uint64_t)bytes >= events->event_bytes)
+		memcpy(events->at + events->gathered * events->event_bytes, event, events->event_bytes);
+	events->gathered++;
+}
+
+/* libbcc's callback for events that found no room: the program counts them itself (COUNTER_EVENT_LOST). */
+void testrun_lost(void *cookie, uint64_t lost)
+{
+	(void)cookie;
+	(void)lost;
+}
