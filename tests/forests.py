@@ -15,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from upfml import convert
 from upfml.features import Definition
+from upfml.voting import Voting, round_shares
 
 INT64 = np.iinfo(np.int64)
 ENDS = [
@@ -30,7 +31,7 @@ def noisy_forest(*, trees: int, depth: int, rows: int = 3_000, seed: int = 0) ->
     means, variances = random.integers(0, 50_000, (rows, 2)), random.integers(0, 10**9, (rows, 2))
     features = np.column_stack([means[:, 0], variances[:, 0], means[:, 1], variances[:, 1]])
     forest = RandomForestClassifier(n_estimators=trees, max_depth=depth, min_samples_leaf=5, random_state=seed)
-    return forest.fit(features, random.integers(0, 2, rows))
+    return round_shares(forest.fit(features, random.integers(0, 2, rows)))
 
 
 def forest_between(
@@ -44,13 +45,18 @@ def forest_between(
     classes: int = 2,
     leaf: int = 5,
     seed: int = 0,
+    rounded: bool = True,
 ) -> RandomForestClassifier:
-    """A forest on four features drawn from multiples of `step` in [low, high), with at least `leaf` samples a leaf."""
+    """A forest on four features drawn from multiples of `step` in [low, high), with at least `leaf` samples a leaf.
+
+    With its leaves' shares rounded, as the stage `train` makes forests, or as scikit-learn trained them.
+    """
     random = np.random.default_rng(seed)
     features = random.integers(low // step, high // step, (rows, 4)) * step
     labels = np.concatenate([np.arange(classes), random.integers(0, classes, rows - classes)])  # every class is there
     forest = RandomForestClassifier(n_estimators=trees, max_depth=depth, min_samples_leaf=leaf, random_state=seed)
-    return forest.fit(features, labels)
+    forest.fit(features, labels)
+    return round_shares(forest) if rounded else forest
 
 
 FORESTS = {
@@ -67,9 +73,13 @@ FORESTS = {
 }
 
 
-def tied_forest(seed: int) -> RandomForestClassifier:
+EVERY_TIED = np.stack(np.meshgrid(*[np.arange(4)] * 4), axis=-1).reshape(-1, 4)
+"""Every sample of tied_forest's features."""
+
+
+def tied_forest(seed: int, *, rounded: bool = True) -> RandomForestClassifier:
     """A small forest on few samples and few values, whose trees often balance each other."""
-    return forest_between(0, 4, rows=60, trees=6, depth=3 + seed % 4, leaf=1 + seed % 5, seed=seed)
+    return forest_between(0, 4, rows=60, trees=6, depth=3 + seed % 4, leaf=1 + seed % 5, seed=seed, rounded=rounded)
 
 
 def converted(
@@ -78,7 +88,7 @@ def converted(
     *,
     division: int | list[int] = 3,
     thresholds: convert.Thresholds = "exact",
-    voting: convert.Voting = "soft",
+    voting: Voting = "soft",
 ) -> Path:
     """A folder as the stage `convert` makes, of a forest for windows of 500 ms and IATs in us."""
     definition = Definition(500_000_000, 1_000)

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.forests import FORESTS, around_thresholds, at_ends, converted, noisy_forest, tied_forest
+from tests.forests import EVERY_TIED, FORESTS, around_thresholds, at_ends, converted, noisy_forest, tied_forest
 
-from upfml import convert, events, tables
+from upfml import events, tables
 from upfml.classify import kernel
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
 from upfml.reference.forest import Forest
 from upfml.testrun import TestRun
+from upfml.voting import Voting, leaf_votes
 
 
 class KernelForest:
@@ -64,7 +65,7 @@ class KernelForest:
         ("single leaves", "soft"),
     ],
 )
-def test_kernel_decides_as_scikit_learn(name: str, voting: convert.Voting, tmp_path: Path) -> None:
+def test_kernel_decides_as_scikit_learn(name: str, voting: Voting, tmp_path: Path) -> None:
     """Around thresholds on every path and at the ends of the integers: 0 differences."""
     forest = FORESTS[name]
     around = np.random.default_rng(0).permutation(around_thresholds(forest))[:4_000]
@@ -78,11 +79,10 @@ def test_kernel_decides_as_scikit_learn(name: str, voting: convert.Voting, tmp_p
 
 def test_kernel_breaks_ties_as_the_reference(tmp_path: Path) -> None:
     forest = tied_forest(15)
-    every = np.stack(np.meshgrid(*[np.arange(4)] * 4), axis=-1).reshape(-1, 4)
-    votes = sum(convert.leaf_votes(tree.tree_, "soft")[tree.apply(every)] for tree in forest.estimators_)
+    votes = sum(leaf_votes(tree.tree_, "soft")[tree.apply(EVERY_TIED)] for tree in forest.estimators_)
     assert (votes[:, 0] == votes[:, 1]).any()
     predict = Forest(forest, "soft").predict
-    assert KernelForest(converted(forest, tmp_path))(every) == [predict(sample) for sample in every.tolist()]
+    assert KernelForest(converted(forest, tmp_path))(EVERY_TIED) == [predict(sample) for sample in EVERY_TIED.tolist()]
 
 
 def test_the_verifier_forgets_a_tree_before_the_next(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 
-from upfml import convert, sweep, tables, windows
+from upfml import sweep, tables, windows
 from upfml.features import Definition
 from upfml.flowkey import UDP
 from upfml.flowtable import FlowTable
+from upfml.voting import Voting
 
 DEFINITION = Definition(500_000_000, 1_000)
 
@@ -36,9 +37,7 @@ def trace() -> tuple[pd.DataFrame, pd.DataFrame]:
     return packets, windows.split(closed.assign(label=labels.astype("int8")), 0.2, None, seed=1)
 
 
-def measure(
-    folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], voting: convert.Voting, **forest: int
-) -> dict[str, object]:
+def measure(folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], voting: Voting, **forest: int) -> dict[str, object]:
     model = noisy_forest(**forest)
     return sweep.measure(model, converted(model, folder, voting=voting), *trace, DEFINITION, FlowTable())
 

@@ -21,6 +21,7 @@ from upfml.classify.user import predictor
 from upfml.errors import UserError
 from upfml.features import UNIT_NS, Definition, Flow, no_overflows
 from upfml.flowkey import UDP, flow_id
+from upfml.voting import Voting
 
 WINDOW_NS = 500_000_000
 MS = 1_000_000
@@ -184,9 +185,7 @@ def test_on_floats_too() -> None:
 
 @pytest.mark.parametrize("thresholds", ["exact", "emlearn"])
 @pytest.mark.parametrize("voting", ["soft", "majority"])
-def test_every_setting_is_the_compiled_model(
-    thresholds: convert.Thresholds, voting: convert.Voting, tmp_path: Path
-) -> None:
+def test_every_setting_is_the_compiled_model(thresholds: convert.Thresholds, voting: Voting, tmp_path: Path) -> None:
     forest = FORESTS["half thresholds"]
     predict = predictor(converted(forest, tmp_path, thresholds=thresholds, voting=voting) / "model.so")
     samples = np.concatenate([around_thresholds(forest), at_ends(4, 200)])

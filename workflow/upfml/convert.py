@@ -18,7 +18,6 @@ memset), no floating-point model_predict_proba; and its trees are divided over p
 
 from __future__ import annotations
 
-import math
 import re
 import subprocess
 from collections.abc import Sequence
@@ -35,17 +34,9 @@ from sklearn.ensemble import RandomForestClassifier
 from upfml import tables
 from upfml.errors import UserError
 from upfml.features import Definition
+from upfml.voting import Voting, leaf_votes
 
 Thresholds = Literal["exact", "emlearn"]
-Voting = Literal["soft", "majority"]
-
-SOFT_ONE = math.lcm(*range(1, 37))
-"""What the shares of one leaf add up to in soft voting: 144,403,552,893,600, about 2^47.
-
-Every share k/n of a leaf of up to 36 training samples is then a whole number, so that equal sums are found equal; in
-larger leaves a share is rounded by 2^-48 at most. The sums of 2^15 trees stay in an int64. A float64 share times
-SOFT_ONE is within 2^-4 of the exact product, so that rounding finds the whole number.
-"""
 
 TAIL_CALLS_MAX = 33
 """The kernel's MAX_TAIL_CALL_CNT."""
@@ -88,23 +79,6 @@ def _first_above(threshold: NDArray[np.float64]) -> NDArray[np.int64]:
         above = middle.astype(np.float32) > threshold
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return high
-
-
-def leaf_votes(tree: Any, voting: Voting) -> NDArray[np.int64]:
-    """What each leaf of a scikit-learn `tree_` adds to each class's votes, shape (nodes, classes).
-
-    `majority`: 1 to the leaf's most frequent class, the first of equals. `soft`: the class shares in units of
-    1/SOFT_ONE; a leaf's shares add up to SOFT_ONE, the remainder of the rounding being the most frequent class's.
-    The class with the largest sum over the trees is the forest's, the first of equals. Inner nodes have rows, too,
-    made of the training samples that passed them.
-    """
-    shares = tree.value[:, 0, :]
-    most_frequent: NDArray[np.int64] = np.eye(shares.shape[1], dtype=np.int64)[shares.argmax(axis=1)]
-    if voting == "majority":
-        return most_frequent
-    votes: NDArray[np.int64] = np.rint(shares * SOFT_ONE).astype(np.int64)
-    votes += most_frequent * (SOFT_ONE - votes.sum(axis=1, keepdims=True))
-    return votes
 
 
 def c_model(forest: RandomForestClassifier, thresholds: Thresholds, voting: Voting) -> str:

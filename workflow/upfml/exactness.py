@@ -17,12 +17,12 @@ from sklearn.ensemble import RandomForestClassifier
 
 from upfml import replay, tables, windows
 from upfml.classify.user import UserClassifier
-from upfml.convert import Voting
 from upfml.features import Definition
 from upfml.flowkey import FIVE_TUPLE, flow_id
 from upfml.flowtable import FlowTable
 from upfml.reference import windows as reference
 from upfml.reference.forest import Forest
+from upfml.voting import Voting
 
 _CASE = ["flow", "t_packet_ns", "window", "packets"]
 """What names a classification: the flow, the packet that called for it, and the window."""

@@ -16,17 +16,18 @@ from sklearn.metrics import (
 )
 
 from upfml import tables
+from upfml.voting import round_shares
 
 
 def fit(
     windows: pd.DataFrame, split: str, *, max_depth: int, n_estimators: int, min_samples_leaf: int, seed: int
 ) -> RandomForestClassifier:
-    """A forest trained on the windows whose column `split` says train."""
+    """A forest trained on the windows whose column `split` says train, its leaves' class shares rounded (voting.py)."""
     rows = windows[windows[split] == "train"]
     forest = RandomForestClassifier(
         max_depth=max_depth, n_estimators=n_estimators, min_samples_leaf=min_samples_leaf, random_state=seed
     )
-    return forest.fit(rows[tables.FEATURES].to_numpy(), rows["label"].to_numpy())
+    return round_shares(forest.fit(rows[tables.FEATURES].to_numpy(), rows["label"].to_numpy()))
 
 
 def score(forest: RandomForestClassifier, windows: pd.DataFrame, split: str) -> dict[str, Any]:

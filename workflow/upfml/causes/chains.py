@@ -8,6 +8,7 @@ from typing import Any
 
 from upfml import convert
 from upfml.causes.arithmetic import Arithmetic, Clock
+from upfml.voting import Voting
 
 _FLOATS = Arithmetic()
 
@@ -24,7 +25,7 @@ class Chain:
     served: Arithmetic = _FLOATS
     clock: Clock = "flow"
     thresholds: convert.Thresholds = "exact"
-    voting: convert.Voting = "soft"
+    voting: Voting = "soft"
     every_packet: bool = False
     zeros_first: bool = False
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from upfml import convert
+from upfml.voting import Voting, leaf_votes
 
 
 def classes(
     forest: RandomForestClassifier,
     features: NDArray[Any],
     thresholds: convert.Thresholds,
-    voting: convert.Voting,
+    voting: Voting,
 ) -> NDArray[np.int64]:
     """The class of each row of `features`, shape (n, features), integers or float64.
 
@@ -45,6 +46,6 @@ def classes(
     for tree, rank in zip(trees, np.split(rank_of, edges[:-1]), strict=True):
         ranked = copy.deepcopy(tree)
         ranked.threshold[:] = rank
-        votes += convert.leaf_votes(tree, voting)[ranked.apply(ranks)]
+        votes += leaf_votes(tree, voting)[ranked.apply(ranks)]
     found: NDArray[np.int64] = forest.classes_[votes.argmax(axis=1)]
     return found

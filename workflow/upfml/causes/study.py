@@ -25,6 +25,7 @@ from upfml.causes.arithmetic import Decisions, Integers, Trace, decisions, windo
 from upfml.causes.chains import AUTHORS, CAUSES, EXACT, HONEST, OTHERS, Chain, added_up
 from upfml.causes.forest import classes
 from upfml.errors import UserError
+from upfml.voting import round_shares
 
 SPLITS = ["random", "grouped"]
 FOLDS = 5
@@ -122,7 +123,7 @@ class Experiment:
         rows = self._training(chain)
         others = self._folds[repetition, self._window[rows.begins]] != fold
         forest = RandomForestClassifier(**self._forest, random_state=self._seed + repetition)
-        return forest.fit(rows.features[others], self._trace.labels[rows.flow[others]])
+        return round_shares(forest.fit(rows.features[others], self._trace.labels[rows.flow[others]]))
 
     @functools.cache  # noqa: B019
     def _training(self, chain: Chain) -> Decisions:

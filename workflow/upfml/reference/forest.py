@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
-from upfml import convert
+from upfml.voting import Voting, leaf_votes
 
 
 class _Tree(NamedTuple):
@@ -34,8 +34,8 @@ class _Tree(NamedTuple):
 class Forest:
     """A trained forest as a function from integer features to a class."""
 
-    def __init__(self, forest: RandomForestClassifier, voting: convert.Voting) -> None:
-        """Take the trees of `forest`; `voting` says what a leaf adds to the votes (convert.leaf_votes)."""
+    def __init__(self, forest: RandomForestClassifier, voting: Voting) -> None:
+        """Take the trees of `forest`; `voting` says what a leaf adds to the votes (voting.leaf_votes)."""
         self._classes = range(forest.n_classes_)
         self._trees = [
             _Tree(
@@ -43,7 +43,7 @@ class Forest:
                 tree.children_right.tolist(),
                 tree.feature.tolist(),
                 tree.threshold.tolist(),
-                convert.leaf_votes(tree, voting).tolist(),
+                leaf_votes(tree, voting).tolist(),
             )
             for tree in (estimator.tree_ for estimator in forest.estimators_)
         ]

@@ -1,0 +1,38 @@
+"""voting: what leaves say, in whole numbers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.forests import noisy_forest
+
+from upfml.voting import SOFT_ONE, leaf_votes, round_shares
+
+
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3).filter(any), min_size=1, max_size=20))
+def test_a_leafs_shares_add_up(counts: list[list[int]]) -> None:
+    leaves = np.array(counts)
+    tree = SimpleNamespace(value=(leaves / leaves.sum(axis=1, keepdims=True))[:, np.newaxis, :])
+    soft, majority = leaf_votes(tree, "soft"), leaf_votes(tree, "majority")
+    assert (soft.sum(axis=1) == SOFT_ONE).all()
+    assert (np.abs(soft - tree.value[:, 0] * SOFT_ONE) <= 1.5).all()
+    assert (majority.sum(axis=1) == 1).all()
+    assert (majority.argmax(axis=1) == leaves.argmax(axis=1)).all()
+
+
+def test_rounded_shares_are_the_votes_and_stay() -> None:
+    forest = noisy_forest(trees=3, depth=6)
+    votes = [leaf_votes(tree.tree_, "soft") for tree in forest.estimators_]
+    for tree, of_tree in zip(round_shares(forest).estimators_, votes, strict=True):
+        assert (tree.tree_.value[:, 0] * SOFT_ONE == of_tree).all()
+        assert (leaf_votes(tree.tree_, "soft") == of_tree).all()
+
+
+def test_scikit_learns_averages_are_the_sums_of_votes() -> None:
+    forest = noisy_forest(trees=7, depth=6)
+    samples = np.random.default_rng(0).integers(0, 10**6, (1_000, 4))
+    votes = sum(leaf_votes(tree.tree_, "soft")[tree.apply(samples)] for tree in forest.estimators_)
+    assert (forest.predict_proba(samples) == votes / SOFT_ONE / 7).all()
