@@ -19,7 +19,10 @@ from upfml import tables
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]
 CONFIG = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "tests/e2e/small.yaml")]
-FIGURES = ["traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"]
+FIGURES = [
+    *("traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"),
+    *("accuracy_causes", "flow_table"),
+]
 POINT = "depth10-trees10"
 
 
@@ -133,6 +136,26 @@ def test_user_and_kernel_classified_the_same_flows(finished: Path) -> None:
         windows[arm] = urllc.groupby("flow").size()
     assert set(windows["user"].index) == set(windows["kernel"].index)
     assert (windows["user"] - windows["kernel"]).abs().max() <= 2
+
+
+@pytest.mark.parametrize("data", ["live", "replayed"])
+def test_nobody_differs_from_the_reference(finished: Path, data: str) -> None:
+    exactness = json.loads((finished / "results/exactness.json").read_text())
+    assert exactness["live_events"]["lost"] == 0
+    for arm in ("kernel", "user", "sklearn"):
+        judged = exactness[data][arm]
+        assert judged["windows"] > 100
+        assert (judged["feature_differences"], judged["decision_differences"]) == (0, 0)
+    rows = json.loads((finished / "results/paper_vs_here.json").read_text())
+    same = [row["here"] for row in rows if row["quantity"] == f"accuracy on the same windows, {data}"]
+    assert len(same) == 3
+    assert len(set(same)) == 1
+
+
+def test_what_the_papers_loss_is_stands_in_words(finished: Path) -> None:
+    page = (finished / "results/accuracy_causes.md").read_text()
+    assert "Most likely" in page
+    assert "held out" in page  # the change of traffic, which the study cannot see, from the live run
 
 
 def test_paper_vs_here_has_the_papers_numbers(finished: Path) -> None:

@@ -26,26 +26,18 @@ from upfml.classify import kernel
 from upfml.classify.user import UserClassifier
 from upfml.errors import UserError
 from upfml.job import Job
+from upfml.reader import Reader
 
 PERF_PAGES = 64
 """Pages of perf buffer a CPU (256 KiB), a power of two; BCC's own default is 8."""
+_EXACTNESS_PAGES = 1024
+"""Nothing is timed in this arm, and nothing should be lost."""
 
 _POLL_MS = 200
 
 
-class Reader(Protocol):
-    """What is done with the events of a perf buffer."""
-
-    @property
-    def received(self) -> int:
-        """Events so far."""
-
-    def event(self, cpu: int, data: int, size: int) -> None:
-        """Take one event, at address `data`."""
-
-
-class Recorder(Reader, Protocol):
-    """A reader that makes a table."""
+class Recorder(Protocol):
+    """Makes a table of the events that it has read."""
 
     schema: pa.DataFrameSchema
 
@@ -62,6 +54,7 @@ class Arm:
     readers: Mapping[str, Reader]  # by perf buffer
     results: Mapping[str, Recorder]  # by file name
     counts: Mapping[str, int]  # what user space counts for itself
+    perf_pages: int = PERF_PAGES
 
 
 def _collector(job: Job, reader: Reader, results: Mapping[str, Recorder], counts: Mapping[str, int]) -> Arm:
@@ -93,19 +86,19 @@ def in_kernel(job: Job) -> Arm:
     return Arm(module, programs, {"decisions": decisions}, {"decisions": decisions}, {})
 
 
-class _RecordAndClassify:
-    """Both, for the arm `exactness`, where time does not matter."""
+class _RecordAndClassify(Reader):
+    """Both, for the arm `exactness`."""
 
     def __init__(self, recorder: PacketRecorder, classifier: UserClassifier) -> None:
         self._recorder, self._classifier = recorder, classifier
 
-    @property
-    def received(self) -> int:
-        return self._recorder.received
-
     def event(self, cpu: int, data: int, size: int) -> None:
+        self.received += 1
         self._recorder.event(cpu, data, size)
         self._classifier.event(cpu, data, size)
+
+    def lost(self, count: int) -> None:
+        self._classifier.lost(count)
 
 
 def exactness(job: Job) -> Arm:
@@ -121,6 +114,7 @@ def exactness(job: Job) -> Arm:
         {"packets": _RecordAndClassify(packets, classifier), "decisions": decisions},
         {"packets": packets, "user": classifier, "kernel": decisions},
         classifier.counts,
+        _EXACTNESS_PAGES,
     )
 
 
@@ -145,7 +139,7 @@ def run(job: Job) -> None:
     signal.signal(signal.SIGINT, stop)
     arm = ARMS[job.arm](job)
     for buffer, reader in arm.readers.items():
-        arm.module.read_events(buffer, reader.event, PERF_PAGES)
+        arm.module.read_events(buffer, reader.event, arm.perf_pages, reader.lost)
     arm.module.attach(job.device, arm.programs[0], job.xdp_mode)
     try:
         (job.out / "ready").touch()
@@ -160,7 +154,7 @@ def run(job: Job) -> None:
         {
             "arm": job.arm,
             "xdp_mode": job.xdp_mode,
-            "perf_pages": PERF_PAGES,
+            "perf_pages": arm.perf_pages,
             "received": sum(reader.received for reader in arm.readers.values()),
             "counters": arm.module.counters() | {"flows_evicted": arm.module.flows_evicted()},
             "user_space": arm.counts,

@@ -144,9 +144,18 @@ class Module:
         info: ProgInfo = prog_info(fd)
         return Program(function, fd, info.xlated_prog_len // 8, info.jited_prog_len, info.verified_insns)
 
-    def read_events(self, table: str, callback: Callable[[int, int, int], None], pages: int) -> None:
-        """Have `poll` call back (cpu, address, bytes) for each event of a perf buffer of `pages` pages a CPU."""
-        self[table].open_perf_buffer(callback, page_cnt=pages, lost_cb=lambda _: None)  # the kernel side counts
+    def read_events(
+        self,
+        table: str,
+        callback: Callable[[int, int, int], None],
+        pages: int,
+        lost: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Have `poll` call back (cpu, address, bytes) for each event of a perf buffer of `pages` pages a CPU.
+
+        And `lost` with a number of events that found no room in it.
+        """
+        self[table].open_perf_buffer(callback, page_cnt=pages, lost_cb=lost)
 
     def poll(self, timeout_ms: int) -> None:
         """Deliver the events that are there, waiting up to `timeout_ms` for the first."""

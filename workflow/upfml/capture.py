@@ -11,6 +11,7 @@ from upfml import events, tables
 from upfml.bpf import Module
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.reader import Reader
 
 
 def collector(definition: Definition, flow_table: FlowTable, *, replay: bool = False) -> Module:
@@ -19,18 +20,15 @@ def collector(definition: Definition, flow_table: FlowTable, *, replay: bool = F
     return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **clock})
 
 
-class PacketCounter:
+class PacketCounter(Reader):
     """Every packet event reaches user space and is dropped there."""
-
-    def __init__(self) -> None:
-        self.received = 0
 
     def event(self, cpu: int, data: int, size: int) -> None:
         """Count it."""
         self.received += 1
 
 
-class PacketRecorder:
+class PacketRecorder(Reader):
     """Every packet event becomes a row of the packets table."""
 
     schema = tables.PACKETS
@@ -38,13 +36,9 @@ class PacketRecorder:
     def __init__(self) -> None:
         self._raw = bytearray()
 
-    @property
-    def received(self) -> int:
-        """Events so far."""
-        return len(self._raw) // events.PACKET_EVENT.itemsize
-
     def event(self, cpu: int, data: int, size: int) -> None:
         """Keep its bytes: 80 a packet."""
+        self.received += 1
         self._raw += ctypes.string_at(data, events.PACKET_EVENT.itemsize)
 
     def table(self) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def libpcap_version() -> str:
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = native.library(SOURCE, "pcap")
+    library = native.library(SOURCE, "-lpcap")
     text, capture = ctypes.c_char_p, ctypes.POINTER(Totals)  # the totals are a capture's first member
     library.capture_open.argtypes = [text, text, ctypes.c_uint32, text]
     library.capture_open.restype = capture

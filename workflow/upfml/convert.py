@@ -19,7 +19,6 @@ memset), no floating-point model_predict_proba; and its trees are divided over p
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from upfml import tables
+from upfml import native, tables
 from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.voting import Voting, leaf_votes
@@ -286,10 +285,5 @@ def shared_library(folder: Path) -> Path:
     source, library = folder / "model.c", folder / "model.so"
     with tables.whole_file(source) as partial:
         partial.write_text(_WRAPPER)
-    with tables.whole_file(library) as partial:
-        command: list[str | Path] = ["gcc", "-O2", "-shared", "-fPIC", f"-DFEATURES={len(tables.FEATURES)}"]
-        command += ["-o", partial, source]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise UserError(f"gcc could not compile {source}: {done.stderr}", "run `make setup`")
+    native.build(source, library, "-shared", "-fPIC", f"-DFEATURES={len(tables.FEATURES)}")
     return library

@@ -1,4 +1,4 @@
-"""C beside the Python modules, for what must be fast: compiled by gcc when first used and when it has changed."""
+"""C beside the Python, compiled by gcc on the machine that runs it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from upfml.errors import UserError
 COMPILED = Path(__file__).parents[2] / ".cache" / "native"
 
 
-def library(source: Path, *libraries: str) -> ctypes.CDLL:
-    """The shared library made of `source`, linked with `libraries` (names as after gcc's -l), with errno kept for it.
+def build(source: Path, made: Path, *options: str) -> None:
+    """Compile `source` to `made`, which appears whole or not at all. Raises UserError when gcc is missing or fails."""
+    with tables.whole_file(made) as partial:
+        command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(partial), str(source), *options]
+        try:
+            gcc = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise UserError("gcc is not installed", "run `make setup`, or apt-get install gcc libc6-dev") from error
+        if gcc.returncode:
+            raise UserError(f"{source} does not compile:\n{gcc.stderr}", "run `make setup`, then again")
 
-    Two processes may compile it at once: each writes its own file and renames it. Raises UserError when gcc fails.
+
+def library(source: Path, *options: str) -> ctypes.CDLL:
+    """The shared library made of a file of this package, with errno kept for it; `options` are gcc's, e.g. -lpcap.
+
+    Compiled when first used, and again when it or a header has changed. Two processes may do so at once.
     """
     made = COMPILED / f"{source.stem}.so"
     written_ns = max(text.stat().st_mtime_ns for text in (source, *source.parent.glob("*.h")))
     if not made.exists() or made.stat().st_mtime_ns < written_ns:
-        with tables.whole_file(made) as partial:
-            command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", str(partial)]
-            command += [str(source), *(f"-l{name}" for name in libraries)]
-            try:
-                gcc = subprocess.run(command, capture_output=True, text=True, check=False)
-            except FileNotFoundError as error:
-                raise UserError("gcc is not installed", "run `make setup`") from error
-            if gcc.returncode:
-                raise UserError(f"{source} does not compile: {gcc.stderr}", "run `make setup`")
+        build(source, made, "-shared", "-fPIC", *options)
     return ctypes.CDLL(str(made), use_errno=True)

@@ -14,6 +14,7 @@ from upfml import events, tables
 from upfml.bpf import Module, Program
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.reader import Reader
 
 
 def load(
@@ -49,7 +50,7 @@ def load(
     return module, programs
 
 
-class DecisionRecorder:
+class DecisionRecorder(Reader):
     """Every decision event becomes a row of the decisions table."""
 
     schema = tables.DECISIONS
@@ -58,13 +59,9 @@ class DecisionRecorder:
         self._raw = bytearray()
         self._delivered_ns: list[int] = []
 
-    @property
-    def received(self) -> int:
-        """Events so far."""
-        return len(self._delivered_ns)
-
     def event(self, cpu: int, data: int, size: int) -> None:
         """Keep a decision and the time at which it got here."""
+        self.received += 1
         self._delivered_ns.append(time.monotonic_ns())
         self._raw += ctypes.string_at(data, events.DECISION_EVENT.itemsize)
 

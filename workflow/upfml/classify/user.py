@@ -17,13 +17,14 @@ import pandas as pd
 
 from upfml import events, tables
 from upfml.features import Definition, Flow, no_overflows
+from upfml.reader import Reader
 
 _HEAD = struct.Struct(f"<{events.FLOW_KEY.itemsize}sQq")
 """The first members of struct packet_event: flow key, t_ns, iat_ns."""
 
 _PATIENCE_NS = 1_000_000_000
-"""A packet waits this long for its predecessor, whose event is in a buffer that is yet to be read: longer than a reader
-can be behind before buffers overflow. Then the predecessor's event is lost."""
+"""Once events have been lost, a packet waits this long for its predecessor, whose event may be among them. Until then
+it waits as long as it takes: the event is in a buffer that is yet to be read."""
 
 
 def predictor(library: Path) -> Callable[[Sequence[int]], int]:
@@ -37,20 +38,20 @@ def predictor(library: Path) -> Callable[[Sequence[int]], int]:
     return call
 
 
-class UserClassifier:
+class UserClassifier(Reader):
     """From the collector's events to decisions, in one Python process."""
 
     schema = tables.DECISIONS
 
     def __init__(self, model: Path, definition: Definition, when: str) -> None:
         """`model` is a folder written by convert.write, compiled by convert.shared_library; `when` window or packet."""
-        self.received = 0
         self.counts = no_overflows() | {"event_overtook": 0}
         self._definition = definition
         self._every_packet = when == "packet"
         self._predict = predictor(model / "model.so")
         self._flows: dict[bytes, Flow] = {}
         self._parked: dict[bytes, list[tuple[int, int]]] = {}
+        self._lost = False
         self._decisions: list[tuple[bytes | int, ...]] = []
 
     def event(self, cpu: int, data: int, size: int) -> None:
@@ -68,6 +69,10 @@ class UserClassifier:
             self._packet(key, flow, t_ns, iat_ns, start_ns)
         if key in self._parked:
             self._unpark(key)
+
+    def lost(self, count: int) -> None:
+        """Some events will never come."""
+        self._lost = True
 
     def events(self, packets: np.ndarray) -> None:
         """Many at once, in an array of shape (n,) and type events.PACKET_EVENT: for a replay."""
@@ -87,11 +92,11 @@ class UserClassifier:
         )
 
     def _park(self, key: bytes, t_ns: int, iat_ns: int) -> None:
-        """Keep a packet whose predecessor has not come: its event is in another CPU's buffer, or was lost."""
+        """Keep a packet whose predecessor has not come."""
         self.counts["event_overtook"] += 1
         parked = self._parked.setdefault(key, [])
         parked.append((t_ns, iat_ns))
-        if t_ns - parked[0][0] > _PATIENCE_NS:
+        if self._lost and t_ns - parked[0][0] > _PATIENCE_NS:
             self._unpark(key, patient=False)
 
     def _unpark(self, key: bytes, *, patient: bool = True) -> None:

@@ -6,7 +6,6 @@ cycles of 3GPP TS 22.104, table 5.2-1.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml import tables
-from upfml.errors import UserError
+from upfml import native, tables
 from upfml.flowkey import TCP, UDP, flow_id
 
 FIRST_SOURCE_PORT = 40000
@@ -76,12 +74,5 @@ def lines(flows: pd.DataFrame) -> str:
 def build(folder: Path) -> Path:
     """Compile control.c to `folder`/control and return its path. Raises UserError when gcc is missing or fails."""
     program = folder / "control"
-    with tables.whole_file(program) as partial:
-        command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(partial), str(SOURCE), "-lm"]
-        try:
-            gcc = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise UserError("gcc is not installed", "run `make setup`, or apt-get install gcc libc6-dev") from error
-        if gcc.returncode:
-            raise UserError(f"{SOURCE} does not compile:\n{gcc.stderr}", "apt-get install gcc libc6-dev, run again")
+    native.build(SOURCE, program, "-lm")
     return program
