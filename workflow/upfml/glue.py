@@ -21,6 +21,7 @@ def rule(snakemake: Any) -> Iterator[Any]:
         datefmt="%H:%M:%S",
         handlers=[logging.StreamHandler(), logging.FileHandler(snakemake.log[0], mode="w")],
     )
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells each step of making a font for a PDF
     try:
         yield snakemake
     except UserError as error:

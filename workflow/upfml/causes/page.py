@@ -124,8 +124,8 @@ def verdict(study: Mapping[str, Any], live: Live | None = None) -> list[str]:
         f"All causes together change accuracy by {_points(whole)} points, {_beside(whole, loss)} the paper's loss; "
         f"each window once, by {_points(windows)}, {_beside(windows, loss)} it. The authors' kernel reports every "
         f"packet; the paper does not say what its accuracy counts.{rebuilt}",
-        f"One such trace has its accuracy within an interval {width:.2f} points wide ({_accuracy(start)} %); the "
-        f"paper's loss is {loss / width:.1f} of that width, and the paper gives no interval.",
+        f"One such trace has its accuracy within an interval {width:.2f} points wide ({_accuracy(start)} %), "
+        f"{'wider' if width > loss else 'narrower'} than the paper's loss; the paper gives no interval.",
         f"Flows' first windows are {100 * first:.1f} % of the windows here, and {AUTHORS_FIRST_WINDOWS_PCT:.2f} % of "
         "the authors' (N): the cause “first window” weighs there by as much less or more.",
         f"The paper's user space ({published['user']:.2f} %) has no floating point in its model either: its wrapper "
