@@ -3,6 +3,10 @@
  * Two CPUs that handle packets of one flow at the same time take turns. The kernel does not allow a bpf_spin_lock in
  * the values of an LRU table, so the locks stand in an array beside it; flows that fall on the same one wait for each
  * other without need, which is rare and harmless.
+ *
+ * What remains: an LRU table reuses an evicted entry at once. A flow that another CPU evicts after it was looked up here
+ * would leave this packet in its successor's state; it would have to be the longest silent one although it is being
+ * looked up, which the kernel marks.
  */
 #pragma once
 
