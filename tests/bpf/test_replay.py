@@ -17,10 +17,12 @@ import pytest
 from tests.captures import COOKED, ETHERNET, START_NS, WIFI, traffic, tunnelled, write_pcap
 from tests.forests import converted, noisy_forest
 
-from upfml import frames, replay, tables, windows
+from upfml import frames, tables, windows
+from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowkey import TCP, UDP
 from upfml.flowtable import FlowTable
+from upfml.replay import __main__, captures, feed
 
 DEFINITION = Definition(500_000_000, 1_000)
 PCAPS = Path(__file__).parents[3] / "shared/pcaps"
@@ -36,7 +38,7 @@ def silent(text: str) -> None:
 
 
 def through(capture: Path, model: Path, out: Path, *, plain: bool = False) -> dict[str, Any]:
-    return replay.through_model(capture, model, out, plain=plain, tell=silent)
+    return captures.through_model(capture, model, out, plain=plain, tell=silent)
 
 
 def command(*words: str | Path) -> list[str]:
@@ -88,7 +90,7 @@ def test_decisions_are_those_of_a_replay_of_the_table(replayed: Path, model: Pat
     """The packets table through the classifier, as the sweep does it, and the capture: the same decisions."""
     packets = tables.read(replayed / "packets.parquet", tables.PACKETS)
     decisions = tables.read(replayed / "decisions.parquet", tables.DECISIONS)
-    again, programs, counters = replay.classify(packets, model, DEFINITION, "window", FlowTable())
+    again, programs, counters = feed.classify(packets, model, DEFINITION, "window", FlowTable())
     assert counters["event_sent"] == len(again)
     assert [program.name for program in programs][:1] == ["classify"]
     clock = ["t_features_ns", "t_label_ns", "t_delivered_ns"]
@@ -145,7 +147,7 @@ def test_a_table_of_both_families_and_protocols_is_replayed(model: Path) -> None
     packets[["t_ns", "src", "src_port", "dst", "dst_port", "protocol", "length_bytes"]] = rows
     packets = tables.typed(packets.sort_values("t_ns", ignore_index=True), tables.PACKETS)
     packets["iat_ns"] = packets.groupby("src_port")["t_ns"].diff().fillna(-1).astype("int64")
-    decisions, _, counters = replay.classify(packets, model, DEFINITION, "window", FlowTable())
+    decisions, _, counters = feed.classify(packets, model, DEFINITION, "window", FlowTable())
     assert counters["flow"] == len(packets)
     columns = ["flow", "window", "packets", *tables.FEATURES]
     left, right = (
@@ -176,7 +178,7 @@ def main(file: Path, model: Path, out: Path, capsys: pytest.CaptureFixture[str],
     """The command's exit status and what it says on stderr; a failure is one line."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["replay", str(file), "--model", str(model), "-o", str(out), *words])
-        status = replay.main()
+        status = __main__.main()
     said = capsys.readouterr().err
     if status:
         assert re.fullmatch(r"error: .* \(remedy: .*\)\n", said)
@@ -253,8 +255,8 @@ def test_a_training_trace_of_two_captures(tmp_path: Path) -> None:
     control, video = traffic(1, 3, 100, regular=True), traffic(11, 2, 100, regular=False)
     n3 = write_pcap(tmp_path / "video.pcap", tunnelled(video))
     plain = write_pcap(tmp_path / "control.pcap", [(t, bytes(12) + b"\x08\x00" + inner) for t, inner in control])
-    captures = {"file": str(n3), "label": "eMBB"}, {"file": str(plain), "label": "URLLC", "plain": True}
-    replay.training_trace(config(*captures), tmp_path, silent)
+    described = {"file": str(n3), "label": "eMBB"}, {"file": str(plain), "label": "URLLC", "plain": True}
+    captures.training_trace(config(*described), tmp_path, silent)
     packets = tables.read(tmp_path / "packets.parquet", tables.PACKETS)
     flows = tables.read(tmp_path / "flows.parquet", tables.FLOWS)
     run = tables.read_json(tmp_path / "run.json")
@@ -272,8 +274,8 @@ def test_a_training_trace_of_two_captures(tmp_path: Path) -> None:
 def test_a_flow_in_two_captures_is_named(tmp_path: Path) -> None:
     first = write_pcap(tmp_path / "first.pcap", tunnelled(traffic(1, 2, 10, regular=True)))
     second = write_pcap(tmp_path / "second.pcap", tunnelled(traffic(2, 2, 10, regular=True)))
-    captures = [{"file": str(file), "label": "URLLC"} for file in (first, second)]
+    twice = [{"file": str(file), "label": "URLLC"} for file in (first, second)]
     expected = rf"10\.60\.0\.1:2>10\.70\.0\.1:5001/17 is in {first} and in {second}"
-    with pytest.raises(replay.UserError, match=expected):
-        replay.training_trace(config(*captures), tmp_path / "out", silent)
+    with pytest.raises(UserError, match=expected):
+        captures.training_trace(config(*twice), tmp_path / "out", silent)
     assert not list((tmp_path / "out").iterdir())

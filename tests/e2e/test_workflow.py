@@ -176,14 +176,14 @@ def test_the_sweep_has_every_point(finished: Path) -> None:
 
 def test_the_collector_and_the_replayed_classifier_see_the_same_windows(finished: Path) -> None:
     """Training windows (Python, from the collector's IATs) are those of the kernel on the same packets."""
-    from upfml import replay
     from upfml.features import Definition
     from upfml.flowtable import FlowTable
+    from upfml.replay import feed
 
     packets = tables.read(finished / "results/capture/packets.parquet", tables.PACKETS)
     windows = tables.read(finished / "results/windows/windows.parquet", tables.WINDOWS)
     model = finished / "results/convert" / POINT
-    decisions, _, counters = replay.classify(packets, model, Definition(500_000_000, 1_000), "window", FlowTable())
+    decisions, _, counters = feed.classify(packets, model, Definition(500_000_000, 1_000), "window", FlowTable())
     assert counters["event_lost"] == 0
     columns = ["flow", "window", "packets", *tables.FEATURES]
     left, right = (frame[columns].sort_values(["flow", "window"], ignore_index=True) for frame in (windows, decisions))

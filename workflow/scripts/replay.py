@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from upfml import replay
 from upfml.glue import rule
+from upfml.replay import captures
 
 with rule(snakemake):
-    replay.training_trace(snakemake.params.config, Path(snakemake.output.packets).parent, logging.info)
+    captures.training_trace(snakemake.params.config, Path(snakemake.output.packets).parent, logging.info)

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
-from upfml import replay, tables, windows
+from upfml import tables, windows
 from upfml.classify.user import UserClassifier
 from upfml.features import Definition
 from upfml.flowkey import FIVE_TUPLE, flow_id
 from upfml.flowtable import FlowTable
 from upfml.reference import windows as reference
 from upfml.reference.forest import Forest
+from upfml.replay import feed
 from upfml.voting import Voting
 
 _CASE = ["flow", "t_packet_ns", "window", "packets"]
@@ -106,7 +107,7 @@ def judge(
 
 def replayed(model: Model, packets: pd.DataFrame, flow_table: FlowTable) -> dict[str, pd.DataFrame]:
     """What kernel and user space decide on a packets table, each fed by its own program in the kernel."""
-    in_kernel, _, _ = replay.classify(packets, model.folder, model.definition, model.when, flow_table)
+    in_kernel, _, _ = feed.classify(packets, model.folder, model.definition, model.when, flow_table)
     user = UserClassifier(model.folder, model.definition, model.when)
-    replay.collect(packets, model.definition, flow_table, user.events)
+    feed.collect(packets, model.definition, flow_table, user.events)
     return {"kernel": in_kernel, "user": user.table()}

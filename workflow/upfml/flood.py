@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml import frames, replay, tables
+from upfml import frames, tables
 from upfml.classify import kernel
 from upfml.features import Definition
 from upfml.flowkey import FIVE_TUPLE, UDP
 from upfml.flowtable import FlowTable
-from upfml.replay import BATCH_PACKETS
+from upfml.replay import feed
 from upfml.testrun import RECORD
 
 FLOOD_PACKETS = 1_000_000
@@ -98,10 +98,10 @@ def _with_flood(packets: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarra
 def _decisions(
     records: np.ndarray, model: Path, definition: Definition, table: FlowTable
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The kernel's decisions on records, and its counters (replay.Arm.end)."""
+    """The kernel's decisions on records, and its counters (feed.Arm.end)."""
     module, programs = kernel.load(model, definition, "window", table, replay=True)
-    batches = (records[start : start + BATCH_PACKETS] for start in range(0, len(records), BATCH_PACKETS))
-    return replay.decide(module, programs[0], batches)
+    batches = (records[start : start + feed.BATCH_PACKETS] for start in range(0, len(records), feed.BATCH_PACKETS))
+    return feed.decide(module, programs[0], batches)
 
 
 def ideal_restarts(flow_of: np.ndarray, size: int) -> int:

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
-from upfml import replay, tables
+from upfml import tables
 from upfml.bpf import Program, VerifierRefused
 from upfml.classify.user import predictor
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.replay import feed
 
 
 def measure(
@@ -43,7 +44,7 @@ def measure(
         **_user(model, test),
     }
     try:
-        decisions, programs, counters = replay.classify(packets, model, definition, "window", flow_table)
+        decisions, programs, counters = feed.classify(packets, model, definition, "window", flow_table)
     except VerifierRefused as refusal:
         return row | {"status": "refused", "refused_reason": f"{refusal.program}: {refusal.reason}"} | _NO_KERNEL
     return row | {"status": "loaded", "refused_reason": ""} | _kernel(decisions, programs, counters, test)

@@ -1,4 +1,4 @@
-"""Packets per second of a replay (upfml/replay.py) on one core, from the capture file to the last table written."""
+"""Packets per second of a replay (upfml/replay) on one core, from the capture file to the last table written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml import frames, replay
+from upfml import frames
+from upfml.replay import captures
 from upfml.testrun import RECORD
 
 _TURNS = 3
@@ -23,7 +24,7 @@ def measure(packets: pd.DataFrame, model: Path) -> pd.DataFrame:
         capture = Path(folder) / "trace.pcap"
         _write(packets, capture)
         turns = [
-            replay.through_model(capture, model, Path(folder) / str(turn), plain=False, tell=lambda _: None)
+            captures.through_model(capture, model, Path(folder) / str(turn), plain=False, tell=lambda _: None)
             for turn in range(_TURNS)
         ]
     return pd.DataFrame(turns)[["packets", "packets_per_s", "cpu_s"]]

@@ -1,37 +1,20 @@
-"""Recorded packets through the programs of the kernel, each at its own time (BPF_PROG_TEST_RUN): no network needed.
-
-    python -m upfml.replay FILE.pcap[ng] --model MODEL -o OUT [--plain]
-
-The collector and the in-kernel classifier, as they are attached to N3, get every packet in the order of the capture.
-The same capture gives the same packets, windows and decisions every time.
-
-Times in the tables: t_ns, t_close_ns and t_packet_ns (with it t_start_ns) are recorded ones, ns since 1970 UTC for a
-capture; t_features_ns and t_label_ns are of the replay's own clock (CLOCK_MONOTONIC), so that their difference is the
-time of the inference. Nobody waits for a decision here: t_delivered_ns is t_label_ns.
-"""
+"""Captures through the programs: through a model, to see its decisions, or through the collector, to train one."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import os
 import platform
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from upfml import capturefile, events, frames, provenance, tables
-from upfml.bpf import Module, Program, VerifierRefused
+from upfml import capturefile, events, provenance, tables
 from upfml.capture import collector
 from upfml.capturefile import CaptureFile
 from upfml.classify import kernel
@@ -39,109 +22,17 @@ from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowkey import FIVE_TUPLE, flow_id
 from upfml.flowtable import FlowTable
-from upfml.testrun import Events, TestRun, one_cpu
+from upfml.replay import feed
+from upfml.testrun import one_cpu
 
-BATCH_PACKETS = 2_048
-"""At most so many before the perf buffers are emptied; Arm makes them large enough for an event for each."""
 _BATCH_BYTES = 1 << 20
-_ROW_GROUP = 1 << 17
-"""Rows that are kept in memory before they go to Parquet."""
 _PROGRESS_S = 1.0
 
-Take = Callable[[np.ndarray], None]
-"""Gets events (shape (n,)), many at a time and in order; the array is reused afterwards."""
 Tell = Callable[[str], None]
 """Is told once a second how far a replay is."""
 
 
-class Arm:
-    """A program in the kernel, the packets run through it, and what it hands to user space."""
-
-    def __init__(self, module: Module, program: Program, table: str, event: np.dtype, cpu: int, take: Take) -> None:
-        """`table` is the program's perf buffer, `event` what it sends there, `take` who gets that."""
-        self._module, self._program, self._take = module, program, take
-        self._run = TestRun(program)
-        self._events = Events(module, table, event, cpu=cpu, burst=BATCH_PACKETS, capacity=_ROW_GROUP + BATCH_PACKETS)
-
-    def __enter__(self) -> Arm:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._events.close()
-
-    def run(self, batch: np.ndarray, records: int) -> None:
-        """Run the program on a batch of at most BATCH_PACKETS records."""
-        self._run.batch(batch, records)
-        if self._events.gather() >= _ROW_GROUP:
-            self._hand_on()
-
-    def end(self) -> dict[str, int]:
-        """After the last batch: the program's counters, and flows_evicted.
-
-        Raises UserError when an event was lost or is missing.
-        """
-        self._hand_on()
-        counters = self._module.counters()
-        if counters["event_lost"] or counters["inference_broken"] or self._events.received != counters["event_sent"]:
-            raise UserError(
-                f"{self._program.name} sent {counters['event_sent']} events, of which {self._events.received} arrived; "
-                f"{counters['event_lost']} found no room, {counters['inference_broken']} inferences broke off",
-                "run it again; nothing was written",
-            )
-        return counters | {"flows_evicted": self._module.flows_evicted()}
-
-    def _hand_on(self) -> None:
-        rows = self._events.take()
-        if len(rows):
-            self._take(rows)
-
-
-def collect(packets: pd.DataFrame, definition: Definition, flow_table: FlowTable, take: Take) -> dict[str, int]:
-    """A packets table (in order of time) through the collector, its events to `take`; the collector's counters.
-
-    Raises UserError when the replay loses an event.
-    """
-    module = collector(definition, flow_table, replay=True)
-    with one_cpu() as cpu, Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, cpu, take) as arm:
-        return _feed(arm, frames.batches(packets, BATCH_PACKETS))
-
-
-def classify(
-    packets: pd.DataFrame, model: Path, definition: Definition, when: str, flow_table: FlowTable
-) -> tuple[pd.DataFrame, list[Program], dict[str, int]]:
-    """The decisions on a packets table (in order of time), the programs that made them, and their counters.
-
-    Raises VerifierRefused, and UserError when the replay loses a decision.
-    """
-    module, programs = kernel.load(model, definition, when, flow_table, replay=True)
-    decisions, counters = decide(module, programs[0], frames.batches(packets, BATCH_PACKETS))
-    return decisions, programs, counters
-
-
-def decide(module: Module, program: Program, batches: Iterable[np.ndarray]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The decisions of a classifier on batches as frames.batches makes them, and its counters.
-
-    Raises UserError when a decision is lost.
-    """
-    taken = [np.empty(0, events.DECISION_EVENT)]
-    with (
-        one_cpu() as cpu,
-        Arm(module, program, "decisions", events.DECISION_EVENT, cpu, lambda rows: taken.append(rows.copy())) as arm,
-    ):
-        counters = _feed(arm, batches)
-    decisions = np.concatenate(taken)
-    return events.decisions_table(decisions, decisions["t_label_ns"]), counters
-
-
-def _feed(arm: Arm, batches: Iterable[np.ndarray]) -> dict[str, int]:
-    for batch in batches:
-        arm.run(batch, len(batch))
-    return arm.end()
-
-
-def run(capture: CaptureFile, arms: Mapping[str, Arm], tell: Tell) -> dict[str, Any]:
+def run(capture: CaptureFile, arms: Mapping[str, feed.Arm], tell: Tell) -> dict[str, Any]:
     """Every packet of a capture through every arm: what the capture is, and the counters of each arm.
 
     Raises UserError when the capture is cut short, holds no packet that the programs follow, or events are lost.
@@ -150,7 +41,7 @@ def run(capture: CaptureFile, arms: Mapping[str, Arm], tell: Tell) -> dict[str, 
     totals = capture.totals
     began = told = time.monotonic()
     cpu_began = time.process_time()
-    while records := capture.read(batch, BATCH_PACKETS):
+    while records := capture.read(batch, feed.BATCH_PACKETS):
         for arm in arms.values():
             arm.run(batch, records)
         now = time.monotonic()
@@ -226,8 +117,8 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
             classes.update(decided["predicted"].tolist())
 
         arms = {
-            "collector": Arm(collect, collect.load("collect"), "packets", events.PACKET_EVENT, cpu, take_packets),
-            "classifier": Arm(classifier, programs[0], "decisions", events.DECISION_EVENT, cpu, take_decisions),
+            "collector": feed.Arm(collect, collect.load("collect"), "packets", events.PACKET_EVENT, cpu, take_packets),
+            "classifier": feed.Arm(classifier, programs[0], "decisions", events.DECISION_EVENT, cpu, take_decisions),
         }
         for arm in arms.values():
             stack.enter_context(arm)
@@ -308,7 +199,7 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
 
             with (
                 CaptureFile(Path(described["file"]), plain=described.get("plain", False)) as capture,
-                Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, cpu, take) as arm,
+                feed.Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, cpu, take) as arm,
             ):
                 summaries.append({**run(capture, {"collector": arm}, tell), "label": described["label"]})
     labels = [config["replay"][number]["label"] for number in seen.values()]
@@ -331,59 +222,3 @@ def _flows(keys: Iterable[bytes], labels: Sequence[str]) -> pd.DataFrame:
     flows["label"] = [classes[label] for label in labels]
     flows["application"], flows["period_ms"], flows["payload_bytes"] = "replayed", np.nan, np.nan
     return tables.typed(flows, tables.FLOWS)
-
-
-def _say(text: str, *, passing: bool = False) -> None:
-    """A line on stderr; on a terminal, one in passing is overwritten by the next."""
-    terminal = sys.stderr.isatty()
-    end = "" if terminal and passing else "\n"
-    print(f"\r\033[K{text}" if terminal else text, end=end, file=sys.stderr, flush=True)
-
-
-_EPILOG = """Written into OUT: packets.parquet (a row a packet), windows.parquet (a row a window that was classified),
-decisions.parquet (the same with class and times), summary.json (the capture, and what became of its packets).
-"""
-
-
-def main() -> int:
-    """The command line; exit status 1 with one line when something is wrong, 130 after Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="python -m upfml.replay",
-        description="Classify the flows of a capture by the programs that run in the kernel, without any network.",
-        epilog=_EPILOG,
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="pcap or pcapng, of Ethernet, Linux cooked or raw IP")
-    parser.add_argument(
-        "--model", type=Path, required=True, help="a converted model, e.g. results/convert/depth10-trees10"
-    )
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the tables; made if it is not there")
-    parser.add_argument("--plain", action="store_true", help="the capture is IP without GTP-U, as on N6 or at a host")
-    arguments = parser.parse_args()
-    try:
-        if os.geteuid() != 0:
-            raise UserError("BPF needs root", "run as root")
-        summary = through_model(
-            arguments.file, arguments.model, arguments.out, plain=arguments.plain, tell=partial(_say, passing=True)
-        )
-    except UserError as error:
-        return _failed(error.cause, error.remedy)
-    except VerifierRefused as error:
-        return _failed(str(error), "use a smaller model, or convert it with more programs in convert.division")
-    except KeyboardInterrupt:
-        _say("interrupted: nothing was written")
-        return 128 + signal.SIGINT
-    decided = ", ".join(f"{count:,} {name}" for name, count in summary["decisions"].items())
-    _say(
-        f"{arguments.out}: {summary['packets']:,} packets, {summary['flows']:,} flows, {summary['windows']:,} windows "
-        f"({decided}), {summary['packets_per_s']:,} packets a second"
-    )
-    return 0
-
-
-def _failed(cause: str, remedy: str) -> int:
-    _say(" ".join(f"error: {cause} (remedy: {remedy})".split()))
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
