@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.captures import write_pcap
 
-from upfml import fuzz
 from upfml.bpf import counter_names
+from upfml.fuzz import __main__ as fuzz
+from upfml.fuzz.corpus import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Corpus, built_in
 from upfml.reference import parser
 from upfml.reference.parser import Parsed
 
@@ -55,19 +56,19 @@ def test_finds_a_difference(
 
 
 def test_every_frame_is_one_that_a_test_run_takes() -> None:
-    corpus = fuzz.Corpus(seed=3)
-    for frame in fuzz.built_in():
+    corpus = Corpus(seed=3)
+    for frame in built_in():
         corpus.add(frame, parser.parse(frame))
     lengths = [len(corpus.mutant()) for _ in range(5_000)]
-    assert min(lengths) >= fuzz.FRAME_BYTES_MIN
-    assert max(lengths) <= fuzz.FRAME_BYTES_MAX
+    assert min(lengths) >= FRAME_BYTES_MIN
+    assert max(lengths) <= FRAME_BYTES_MAX
 
 
 def test_the_same_seed_makes_the_same_frames() -> None:
     made = []
     for _ in range(2):
-        corpus = fuzz.Corpus(seed=11)
-        for frame in fuzz.built_in():
+        corpus = Corpus(seed=11)
+        for frame in built_in():
             corpus.add(frame, parser.parse(frame))
         made.append([corpus.mutant() for _ in range(500)])
     assert made[0] == made[1]
@@ -77,7 +78,7 @@ def test_starts_from_captures_too(tmp_path: Path) -> None:
     frames = [bytes([number]) * 12 + b"\x08\x06" + bytes(28) for number in range(3)]
     write_pcap(tmp_path / "a.pcap", [(0, frames[0]), (1, frames[1] + bytes(2_000))])
     other = write_pcap(tmp_path / "b.cap", [(0, frames[2])])
-    assert list(fuzz.captured([tmp_path])) == [frames[0], (frames[1] + bytes(2_000))[: fuzz.FRAME_BYTES_MAX]]
+    assert list(fuzz.captured([tmp_path])) == [frames[0], (frames[1] + bytes(2_000))[:FRAME_BYTES_MAX]]
     assert list(fuzz.captured([other])) == [frames[2]]
 
 

@@ -1,140 +1,22 @@
-"""Fuzz the in-kernel parser: its verdict on mutated frames against the reference, which must be the same on all.
-
-    python -m upfml.fuzz [--packets 1000000] [--seed 1] [--corpus DIR_OR_FILE ...]
-
-Frames go through the real collector (BPF_PROG_TEST_RUN) in batches, each frame's number in place of its time, so that
-an event names its frame. Compared are the counters of parsing and every field of every event. Mutants that lead the
-reference down a new way, i.e. to a new outcome or along new headers, join the corpus from which further mutants come.
-"""
+"""Frames that lead the reference parser down different ways, and mutants of them."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
-import signal
 import struct
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from upfml import events, frames
-from upfml.bpf import counter_names
-from upfml.capture import collector
-from upfml.capturefile import CaptureFile
-from upfml.errors import UserError
-from upfml.features import Definition
+from upfml import frames
 from upfml.flowkey import TCP, UDP
-from upfml.flowtable import FlowTable
 from upfml.reference import parser
-from upfml.reference.parser import Packet, Parsed
-from upfml.testrun import RECORD, Events, TestRun, one_cpu
+from upfml.reference.parser import Parsed
 
 FRAME_BYTES_MIN, FRAME_BYTES_MAX = 14, 1_600
 """A test run takes no frame that is shorter than an Ethernet header; Ethernet has hardly any that are longer."""
-BATCH_FRAMES = 512
 _MUTATIONS = (1, 1, 1, 1, 2, 2, 3, 4)
 """How many a mutant gets: more of them mostly break it at an outer header, with nothing left to see behind that."""
 _CORPUS_MAX = 20_000
 """Frames that are kept: chains of extension headers alone can be combined in more ways than memory should hold."""
-_PROGRESS_S = 2.0
-_DIFFERENCES_SHOWN = 10
-_DEFINITION = Definition(window_ns=500_000_000, iat_unit_ns=1_000)  # of no consequence here
-
-Tell = Callable[[str], None]
-
-
-class Verdict(NamedTuple):
-    """What a parser says of a batch."""
-
-    counters: Counter[str]  # those of parsing
-    packets: dict[int, Packet]  # by the frame's place in the batch
-
-
-class Difference(NamedTuple):
-    """A frame of which the kernel says something else than the reference."""
-
-    frame: bytes
-    kernel: Verdict
-    reference: Verdict
-
-    def __str__(self) -> str:
-        return "\n  ".join((self.frame.hex(), f"kernel:    {_say(self.kernel)}", f"reference: {_say(self.reference)}"))
-
-
-class Result(NamedTuple):
-    """What a run of the fuzzer found."""
-
-    packets: int
-    outcomes: Counter[str]
-    ways: int  # different ways through the reference
-    differences: list[Difference]
-    seconds: float
-
-
-class Kernel:
-    """The real collector's verdict on batches of at most BATCH_FRAMES frames; for one CPU."""
-
-    def __init__(self, cpu: int) -> None:
-        self._module = collector(_DEFINITION, FlowTable(), replay=True)
-        self._run = TestRun(self._module.load("collect"))
-        self._events = Events(
-            self._module, "packets", events.PACKET_EVENT, cpu=cpu, burst=BATCH_FRAMES, capacity=BATCH_FRAMES
-        )
-        names = counter_names()
-        self._names = names[: names.index("inner_first_fragment") + 1]
-        self._before = self._module.counters()
-
-    def __enter__(self) -> Kernel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._events.close()
-
-    def __call__(self, batch: Sequence[bytes]) -> Verdict:
-        """Run the batch."""
-        self._run.batch(_records(batch), len(batch))
-        self._events.gather()
-        after = self._module.counters()
-        moved = Counter({name: after[name] - self._before[name] for name in self._names})
-        self._before = after
-        return Verdict(+moved, dict(_packets(self._events.take())))
-
-
-def _records(batch: Sequence[bytes]) -> np.ndarray:
-    """The batch as bytes (testrun.RECORD), with each frame's place in it for its time."""
-    pieces = []
-    for number, frame in enumerate(batch):
-        pieces += [struct.pack("<IIQ", len(frame), 0, number), frame, bytes(-(RECORD.itemsize + len(frame)) % 8)]
-    return np.frombuffer(b"".join(pieces), np.uint8)
-
-
-def _packets(rows: np.ndarray) -> Iterator[tuple[int, Packet]]:
-    fields = rows[list(Packet._fields[5:])].tolist()
-    for key, number, values in zip(rows["key"], rows["t_ns"].tolist(), fields, strict=True):
-        yield number, Packet(*events.five_tuple(key.tobytes()), *values)
-
-
-def expected(parsed: Sequence[Parsed]) -> Verdict:
-    """The reference's verdict on a batch."""
-    counters = Counter(name for one in parsed for name in (one.outcome, *one.also))
-    return Verdict(counters, {number: one.packet for number, one in enumerate(parsed) if one.packet is not None})
-
-
-def compare(kernel: Kernel, batch: Sequence[bytes], parsed: Sequence[Parsed]) -> list[Difference]:
-    """The frames of a batch on which kernel and reference differ, looked at one by one when there are any."""
-    if kernel(batch) == expected(parsed):
-        return []
-    verdicts = [(frame, kernel([frame]), expected([one])) for frame, one in zip(batch, parsed, strict=True)]
-    differences = [Difference(*verdict) for verdict in verdicts if verdict[1] != verdict[2]]
-    if not differences:
-        raise RuntimeError("a batch differs, but none of its frames alone: an event was lost, or is another's")
-    return differences
 
 
 class _Seen(NamedTuple):
@@ -336,104 +218,3 @@ def built_in() -> list[bytes]:
         *(ethernet + b"\x08\x00" + packet for packet in inner),
         ethernet + b"\x08\x06" + bytes(28),
     ]
-
-
-def captured(paths: Iterable[Path]) -> Iterator[bytes]:
-    """The frames of captures, or of all captures (*.pcap, *.pcapng) in folders, cut to FRAME_BYTES_MAX.
-
-    Raises UserError when a path is neither, a folder holds none, or a capture cannot be read.
-    """
-    batch = np.empty(1 << 20, np.uint8)
-    for path in paths:
-        files = sorted(path.glob("*.pcap*")) if path.is_dir() else [path]
-        if not files:
-            raise UserError(f"{path} holds no capture", "give a folder with *.pcap or *.pcapng files, or such files")
-        for file in files:
-            with CaptureFile(file) as capture:
-                while records := capture.read(batch, BATCH_FRAMES):
-                    at = 0
-                    for _ in range(records):
-                        begin = at + RECORD.itemsize
-                        size = int(batch[at:begin].view(RECORD)["frame_bytes"][0])
-                        yield batch[begin : begin + min(size, FRAME_BYTES_MAX)].tobytes()
-                        at += -(-(RECORD.itemsize + size) // 8) * 8
-
-
-def fuzz(packets: int, seed: int, seeds: Iterable[bytes], tell: Tell) -> Result:
-    """Compare kernel and reference on the seeds and then on mutants, `packets` altogether.
-
-    `tell` is told every few seconds how far it is. Raises UserError without root.
-    """
-    if os.geteuid() != 0:
-        raise UserError("BPF needs root", "run as root")
-    corpus, outcomes, differences, done = Corpus(seed), Counter[str](), list[Difference](), 0
-    waiting = iter(list(seeds)[:packets])
-    began = told = time.monotonic()
-    with one_cpu() as cpu, Kernel(cpu) as kernel:
-        while done < packets:
-            batch = [frame for _, frame in zip(range(BATCH_FRAMES), waiting, strict=False)]
-            batch = batch or [corpus.mutant() for _ in range(min(BATCH_FRAMES, packets - done))]
-            parsed = [parser.parse(frame) for frame in batch]
-            differences += compare(kernel, batch, parsed)
-            for frame, one in zip(batch, parsed, strict=True):
-                corpus.add(frame, one)
-            outcomes.update(one.outcome for one in parsed)
-            done += len(batch)
-            now = time.monotonic()
-            if now - told >= _PROGRESS_S:
-                told = now
-                tell(f"{done:,} of {packets:,} packets, {corpus.ways:,} ways, {len(differences)} differences")
-    return Result(done, outcomes, corpus.ways, differences, time.monotonic() - began)
-
-
-def _say(verdict: Verdict) -> str:
-    counters = " ".join(sorted(verdict.counters))
-    return " ".join((counters, *map(str, verdict.packets.values())))
-
-
-def _summary(result: Result) -> str:
-    shown = result.differences[:_DIFFERENCES_SHOWN]
-    more = len(result.differences) - len(shown)
-    return "\n".join(
-        [
-            *(str(difference) for difference in shown),
-            *([f"and {more} differences more"] if more else []),
-            *(f"{count:>12,} {outcome}" for outcome, count in result.outcomes.most_common()),
-            f"{result.packets:,} packets, {result.packets / result.seconds:,.0f} a second, "
-            f"{result.ways:,} ways through the headers",
-            f"{len(result.differences)} differences between kernel and reference",
-        ]
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; exit status 1 when there are differences or something is wrong, 130 after Ctrl-C."""
-    options = argparse.ArgumentParser(
-        prog="python -m upfml.fuzz",
-        description="Compare the in-kernel parser with the reference on mutated frames.",
-    )
-    options.add_argument("--packets", type=int, default=1_000_000, help="default: %(default)s")
-    options.add_argument("--seed", type=int, default=1, help="of the mutations; default: %(default)s")
-    options.add_argument(
-        "--corpus",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR_OR_FILE",
-        help="captures to start from, beside the built-in frames",
-    )
-    chosen = options.parse_args(arguments)
-    try:
-        seeds = [*built_in(), *captured(chosen.corpus)]
-        result = fuzz(chosen.packets, chosen.seed, seeds, lambda text: print(text, file=sys.stderr, flush=True))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    print(_summary(result))
-    return 1 if result.differences else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
