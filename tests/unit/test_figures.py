@@ -14,8 +14,20 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from upfml import tables
+from upfml.bench import inference, path
 from upfml.errors import UserError
-from upfml.figures import accuracy, context_switches, cpu_usage, flow_table, latency, style, sweep, traffic
+from upfml.figures import (
+    accuracy,
+    bench_inference,
+    bench_path,
+    context_switches,
+    cpu_usage,
+    flow_table,
+    latency,
+    style,
+    sweep,
+    traffic,
+)
 from upfml.metrics import RUN
 
 POINT = "depth10-trees10"
@@ -105,6 +117,31 @@ def flooded() -> pd.DataFrame:
     return tables.typed(pd.DataFrame(rows, columns=list(tables.FLOOD.columns)), tables.FLOOD)
 
 
+def inferences() -> pd.DataFrame:
+    """Engines on forests of two depths; one engine is refused the largest."""
+    rows = []
+    for depth in (5, 20):
+        for trees in (1, 10, 500):
+            for at, engine in enumerate(["tailcall", "table", *inference.USER_SPACE]):
+                refused = engine == "tailcall" and depth * trees == 10_000
+                size = 0 if engine in inference.USER_SPACE else 100.0 * trees
+                numbers = dict.fromkeys(inference.COLUMNS[3:10], size) | {"ns_net": 2.0**at * trees, "agree": 1.0}
+                row = {"forest": f"depth{depth}-trees{trees}", "engine": engine}
+                row |= {"refused_reason": "too many jumps"} if refused else numbers
+                rows += [row | {"order": order} for order in inference.ORDERS]
+    return pd.DataFrame(rows, columns=inference.COLUMNS)
+
+
+def ways() -> pd.DataFrame:
+    """The steps of a packet's way, dearer with more flows."""
+    rows = [
+        (flows, step, at * flows**0.2, flows**0.2, 1 / len(path.STEPS), float(at))
+        for flows in (1, 1_000, 1_000_000)
+        for at, step in enumerate(path.STEPS, 1)
+    ]
+    return pd.DataFrame(rows, columns=path.COLUMNS)
+
+
 def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Packets, flows and rungs: one control flow, one video flow, and one that no generator made."""
     frames = []
@@ -134,6 +171,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "context_switches": lambda: context_switches.draw(samples(), losses(), 500),
     "sweep": lambda: sweep.draw(swept(), 500),
     "flow_table": lambda: flow_table.draw(flooded(), 20),
+    "bench_inference": lambda: bench_inference.draw(inferences()),
+    "bench_path": lambda: bench_path.draw(ways()),
 }
 
 
@@ -226,3 +265,9 @@ def test_traffic_counts_each_class_and_what_nobody_made() -> None:
 def test_the_limit_of_n3_is_drawn_only_where_it_is_set() -> None:
     assert "rate limit of N3" in words(draw_traffic([60, 12]))
     assert "rate limit of N3" not in words(draw_traffic(None))
+
+
+def test_refused_forests_are_drawn_with_their_engine_and_reason() -> None:
+    said = words(FIGURES["bench_inference"]())
+    assert "Refused by tailcall: depth20-trees500: too many jumps" in said
+    assert "Results as scikit-learn's: all." in said

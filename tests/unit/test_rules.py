@@ -13,8 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = {
     *("provision", "testbed", "capture", "classify", "sweep_point", "exactness_run"),
-    "bench_lock",
-    "bench_replay",
+    *("bench_lock", "bench_replay", "bench_inference", "bench_path"),
 }
 
 
@@ -51,6 +50,8 @@ def test_measured_rules_hold_all_cores() -> None:
         ("accuracy_causes", {"capture", "causes", "figure_accuracy_causes"}, {"classify", "sample", "sweep_point"}),
         ("figures/accuracy_causes.pdf", {"capture", "causes"}, {"exactness_run", "classify"}),
         ("results/exactness.json", {"exactness_run", "exactness"}, {"classify", "sweep_point"}),
+        ("bench", {"bench_inference", "bench_path", "figure_bench_inference", "figure_bench_path"}, {"classify"}),
+        ("figures/bench_inference.pdf", {"windows", "bench_inference"}, {"bench_path", "convert"}),
         ("provision", {"provision"}, {"testbed"}),
     ],
 )

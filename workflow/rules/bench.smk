@@ -32,8 +32,90 @@ rule bench_replay:
         "../scripts/bench_replay.py"
 
 
+rule bench_inference:
+    input:
+        "results/windows/windows.parquet",
+    output:
+        "results/bench/inference.csv",
+    log:
+        "results/logs/bench_inference.log",
+    threads: ALL_CORES
+    params:
+        config=section("seed", "features", "convert", "bench"),
+    message:
+        "Timing the engines' inference"
+    script:
+        "../scripts/bench_inference.py"
+
+
+rule bench_path:
+    input:
+        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+    output:
+        "results/bench/path.csv",
+    log:
+        "results/logs/bench_path.log",
+    threads: ALL_CORES
+    params:
+        config=section("flow_table", "bench"),
+    message:
+        "Timing a packet's way step by step"
+    script:
+        "../scripts/bench_path.py"
+
+
+rule figure_bench_inference:
+    input:
+        rules.bench_inference.output,
+    output:
+        pdf=report(
+            "figures/bench_inference.pdf",
+            caption="../report/bench_inference.rst",
+            category="Benchmark",
+            labels={"figure": "Inference by engine", "format": "PDF"},
+        ),
+        png=report(
+            "figures/bench_inference.png",
+            caption="../report/bench_inference.rst",
+            category="Benchmark",
+            labels={"figure": "Inference by engine", "format": "PNG"},
+        ),
+    log:
+        "results/logs/figure_bench_inference.log",
+    message:
+        "Drawing what an inference costs"
+    script:
+        "../scripts/figure_bench_inference.py"
+
+
+rule figure_bench_path:
+    input:
+        rules.bench_path.output,
+    output:
+        pdf=report(
+            "figures/bench_path.pdf",
+            caption="../report/bench_path.rst",
+            category="Benchmark",
+            labels={"figure": "A packet's way, step by step", "format": "PDF"},
+        ),
+        png=report(
+            "figures/bench_path.png",
+            caption="../report/bench_path.rst",
+            category="Benchmark",
+            labels={"figure": "A packet's way, step by step", "format": "PNG"},
+        ),
+    log:
+        "results/logs/figure_bench_path.log",
+    message:
+        "Drawing what a packet's way costs"
+    script:
+        "../scripts/figure_bench_path.py"
+
+
 rule bench:
     input:
         rules.bench_lock.output,
         rules.bench_replay.output,
+        rules.figure_bench_inference.output,
+        rules.figure_bench_path.output,
     localrule: True

@@ -1,0 +1,10 @@
+"""Time the engines' inference. In: the windows. Out: results/bench/inference.csv."""
+
+from upfml import tables
+from upfml.bench import inference
+from upfml.glue import rule
+
+with rule(snakemake):
+    table = inference.measure(tables.read(snakemake.input[0], tables.WINDOWS), snakemake.params.config)
+    with tables.whole_file(snakemake.output[0]) as partial:
+        table.to_csv(partial, index=False, float_format="%.6g")
