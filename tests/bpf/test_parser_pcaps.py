@@ -15,8 +15,9 @@ import pytest
 from tests.bpf.test_parser import CUT, FLOW_FRAMES, OTHER_FRAMES
 from tests.captures import write_pcap
 
-from upfml import fuzz
 from upfml.flowkey import TCP, UDP
+from upfml.fuzz.__main__ import captured
+from upfml.fuzz.compare import Kernel, expected
 from upfml.reference import parser
 from upfml.reference.parser import Packet
 from upfml.testrun import one_cpu
@@ -217,19 +218,19 @@ def views(capture: Path) -> list[View]:
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[fuzz.Kernel]:
-    with one_cpu() as cpu, fuzz.Kernel(cpu) as the_kernel:
+def kernel() -> Iterator[Kernel]:
+    with one_cpu() as cpu, Kernel(cpu) as the_kernel:
         yield the_kernel
 
 
-def compare(kernel: fuzz.Kernel, capture: Path) -> Counter[str]:
+def compare(kernel: Kernel, capture: Path) -> Counter[str]:
     """Kernel against tshark and against the reference on every packet: the outcomes."""
     outcomes = Counter[str]()
-    for number, (frame, view) in enumerate(zip(fuzz.captured([capture]), views(capture), strict=True), 1):
+    for number, (frame, view) in enumerate(zip(captured([capture]), views(capture), strict=True), 1):
         where = f"packet {number} of {capture.name}"
         parsed = parser.parse(frame)
         verdict = kernel([frame])
-        assert verdict == fuzz.expected([parsed]), where
+        assert verdict == expected([parsed]), where
         (outcome,) = verdict.counters.keys() - {"outer_first_fragment", "inner_first_fragment"}
         outcomes[outcome] += 1
         if outcome == "flow":
@@ -250,17 +251,17 @@ def test_every_outcome_but_flow_has_a_reason_of_tshark_s() -> None:
 
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="../shared/pcaps, the public captures, are not there")
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_public_capture(kernel: fuzz.Kernel, name: str) -> None:
+def test_public_capture(kernel: Kernel, name: str) -> None:
     assert compare(kernel, CAPTURES / name) == OUTCOMES[name]
 
 
-def test_frames_that_no_public_capture_has(kernel: fuzz.Kernel, tmp_path: Path) -> None:
+def test_frames_that_no_public_capture_has(kernel: Kernel, tmp_path: Path) -> None:
     made = [("flow", frame) for frame in FLOW_FRAMES.values()] + list(OTHER_FRAMES.values())
     capture = write_pcap(tmp_path / "made.pcap", [(0, frame) for _, frame in made])
     assert compare(kernel, capture) == Counter(outcome for outcome, _ in made)
 
 
-def test_frames_cut_by_the_snapshot_length(kernel: fuzz.Kernel, tmp_path: Path) -> None:
+def test_frames_cut_by_the_snapshot_length(kernel: Kernel, tmp_path: Path) -> None:
     whole = write_pcap(tmp_path / "whole.pcap", [(0, FLOW_FRAMES[name]) for name in CUT])
     cuts = []
     for snapshot in range(15, 140, 7):
