@@ -9,7 +9,6 @@
  * both can be compared on the same ones.
  */
 #include <uapi/linux/bpf.h>
-#include <uapi/linux/errno.h>
 #include "include/n3.h"
 #include "include/clock.h"
 #include "include/events.h"
@@ -20,13 +19,16 @@
 #endif
 #include "forest.h"
 
+typedef struct flow_state flow_value;
+
+#include "include/flowtable.h"
+
 /* What tail-called programs share (paper: "Global Scratchpad S"). */
 struct scratchpad {
 	s64 votes[MODEL_CLASSES]; /* votes, or sums of the leaves' class shares */
 	struct decision_event decision; /* its features are the model's input */
 };
 
-BPF_TABLE(FLOW_TABLE_TYPE, struct flow_key, struct flow_state, flows, FLOW_TABLE_SIZE);
 BPF_PERCPU_ARRAY(scratchpads, struct scratchpad, 1);
 BPF_PERF_OUTPUT(decisions);
 
@@ -55,27 +57,27 @@ static int decided(struct xdp_md *ctx, struct scratchpad *pad, s32 class)
 static struct flow_state *flow_find(struct flow_key *key, u64 now_ns)
 {
 	struct flow_state *flow = flows.lookup(key);
-	struct flow_state first = {};
-	int error;
 
-	if (flow)
-		return flow;
-	flow_begin(&first, now_ns);
-	error = flows.insert(key, &first);
-	if (error == -EEXIST) /* another CPU was faster */
-		return flows.lookup(key);
-	counters.increment(error ? COUNTER_FLOW_TABLE_FULL : COUNTER_FLOW_NEW);
-	return NULL;
+	if (!flow) {
+		struct flow_state first = {};
+
+		flow_begin(&first, now_ns);
+		flow = flow_enter(key, &first);
+	}
+	return flow;
 }
 
 /* What the packet does to its flow. `step` must come in zeroed. */
 static void flow_update(struct flow_key *key, u64 now_ns, struct flow_step *step)
 {
 	struct flow_state *flow = flow_find(key, now_ns);
-	struct flow_lock *lock = flow_lock(key);
+	struct flow_lock *lock;
 
 	step->iat_ns = -1;
-	if (!flow || !lock)
+	if (!flow)
+		return;
+	lock = flow_lock(key);
+	if (!lock)
 		return;
 	flow_acquire(lock);
 	flow_packet(flow, now_ns, step);

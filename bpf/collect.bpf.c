@@ -5,31 +5,28 @@
  * classifier.
  */
 #include <uapi/linux/bpf.h>
-#include <uapi/linux/errno.h>
 #include "include/n3.h"
 #include "include/clock.h"
 #include "include/flowlock.h"
 #include "include/handout.h"
 
-BPF_TABLE(FLOW_TABLE_TYPE, struct flow_key, u64, flows, FLOW_TABLE_SIZE); /* ns: arrival of the latest packet */
+typedef u64 flow_value; /* ns: arrival of the flow's latest packet */
+
+#include "include/flowtable.h"
 
 /* ns since the flow's previous packet, -1 for its first; a clock that went backwards counts as an IAT of zero. */
 static s64 flow_iat_ns(struct flow_key *key, u64 now_ns)
 {
 	u64 *last_ns = flows.lookup(key);
-	struct flow_lock *lock = flow_lock(key);
+	struct flow_lock *lock;
 	s64 iat_ns;
 
-	if (!last_ns) {
-		int error = flows.insert(key, &now_ns);
-
-		if (error != -EEXIST) {
-			counters.increment(error ? COUNTER_FLOW_TABLE_FULL : COUNTER_FLOW_NEW);
-			return -1;
-		}
-		last_ns = flows.lookup(key); /* another CPU was faster */
-	}
-	if (!last_ns || !lock)
+	if (!last_ns)
+		last_ns = flow_enter(key, &now_ns);
+	if (!last_ns)
+		return -1;
+	lock = flow_lock(key);
+	if (!lock)
 		return -1;
 	flow_acquire(lock);
 	iat_ns = now_ns - *last_ns;
