@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from sklearn.ensemble import RandomForestClassifier
 from upfml import tables, windows
 from upfml.classify.user import UserClassifier
 from upfml.features import Definition
-from upfml.flowkey import FIVE_TUPLE, flow_id
 from upfml.flowtable import FlowTable
 from upfml.reference import windows as reference
 from upfml.reference.forest import Forest
@@ -35,8 +34,7 @@ def expected(packets: pd.DataFrame, definition: Definition, when: str, forest: F
     A flow that the kernel began anew (iat_ns of -1) is begun anew here, too.
     """
     rows: list[tuple[Any, ...]] = []
-    for five_tuple, of_flow in packets.groupby(FIVE_TUPLE, sort=False, observed=True):
-        name = flow_id(*cast("tuple[str, int, str, int, int]", five_tuple))
+    for name, of_flow in windows.by_flow(packets):
         times = of_flow["t_ns"].to_numpy()
         begins = np.flatnonzero(of_flow["iat_ns"].to_numpy() < 0)
         for times_ns in np.split(times, begins[begins > 0]):

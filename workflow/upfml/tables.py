@@ -199,11 +199,6 @@ METRICS = pa.DataFrameSchema(
     name="metrics",
 )
 
-BY_NAME = {
-    str(schema.name): schema
-    for schema in (PACKETS, FLOWS, FLOOD, CLOSED_WINDOWS, WINDOWS, DECISIONS, SAMPLES, RUNGS, SWEEP, METRICS)
-}
-
 
 @contextlib.contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,12 @@ from upfml.features import Definition, Flow, no_overflows
 from upfml.flowkey import FIVE_TUPLE, flow_id
 
 
+def by_flow(packets: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The packets of each flow, with its name (flowkey.flow_id), in the order in which flows began."""
+    for five_tuple, of_flow in packets.groupby(FIVE_TUPLE, sort=False, observed=True):
+        yield flow_id(*cast("tuple[str, int, str, int, int]", five_tuple)), of_flow
+
+
 def closed(packets: pd.DataFrame, definition: Definition, overflows: dict[str, int] | None = None) -> pd.DataFrame:
     """Every window of a packets table that can be classified: flow, window, t_close_ns, packets and features.
 
@@ -22,9 +29,7 @@ def closed(packets: pd.DataFrame, definition: Definition, overflows: dict[str, i
     """
     overflows = no_overflows() if overflows is None else overflows
     rows: list[tuple[Any, ...]] = []
-    for five_tuple, of_flow in packets.groupby(FIVE_TUPLE, sort=False, observed=True):
-        src, src_port, dst, dst_port, protocol = cast("tuple[str, int, str, int, int]", five_tuple)
-        name = flow_id(src, src_port, dst, dst_port, protocol)
+    for name, of_flow in by_flow(packets):
         times = of_flow["t_ns"].tolist()
         flow = Flow(times[0], overflows)
         for t_ns, iat_ns in zip(times[1:], of_flow["iat_ns"].tolist()[1:], strict=True):

@@ -67,7 +67,7 @@ class UserClassifier(Reader):
             return
         else:
             self._packet(key, flow, t_ns, iat_ns, start_ns)
-        if key in self._parked:
+        if self._parked and key in self._parked:  # mostly there are none at all
             self._unpark(key)
 
     def lost(self, count: int) -> None:
