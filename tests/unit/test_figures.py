@@ -234,6 +234,17 @@ def test_one_trial_has_a_ratio_without_interval() -> None:
     assert "mean, user/kernel" in said and "×" in said and "[" not in said
 
 
+def test_ratios_of_noisy_trials_fit_over_their_panels() -> None:
+    noisy = decisions()
+    later = [name for name in noisy if name.startswith("t_") and name not in ("t_packet_ns", "t_start_ns")]
+    waited = noisy["trial"].map({1: 0, 2: 10**5, 3: 10**7}).where(noisy["arm"] == "user", 0)
+    noisy[later] = noisy[later].add(waited, axis="index")
+    figure = latency.draw(noisy, losses(), 500)
+    figure.draw_without_rendering()
+    assert "k]" in words(figure) or "M]" in words(figure)
+    assert all(axes.title.get_window_extent().x1 <= figure.bbox.x1 for axes in figure.axes)
+
+
 def test_the_papers_values_stand_as_reference() -> None:
     said = words(FIGURES["latency"]())
     assert "0.9046 µs" in said and "32.88 µs" in said

@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter
 
 from upfml import paper
 from upfml.figures import style
@@ -78,6 +79,11 @@ def _ratios(metrics: pd.DataFrame, quantity: str) -> str:
     for statistic in ("median", "mean"):
         user, kernel = (by_trial(metrics, arm, f"{quantity}_{statistic}") for arm in ("user", "kernel"))
         ratio = ratio_over_trials(user, kernel)
-        interval = "" if ratio.low is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
-        lines.append(f"{statistic}, user/kernel: × {ratio.value:.3g}{interval}")
+        interval = "" if ratio.low is None or ratio.high is None else f" [{_short(ratio.low)}, {_short(ratio.high)}]"
+        lines.append(f"{statistic}, user/kernel: × {_short(ratio.value)}{interval}")
     return "\n".join(lines)
+
+
+def _short(ratio: float) -> str:
+    """Three digits, or 1.1k: noisy trials have wide intervals, and those must fit over a panel, too."""
+    return f"{ratio:.3g}" if ratio < 999.5 else EngFormatter(places=1, sep="")(ratio)
