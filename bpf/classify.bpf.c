@@ -3,14 +3,16 @@
  * The in-kernel classifier (paper, section 3.2, algorithm 1, figure 4): XDP on the UPF's N3.
  * packet -> flow -> window -> features -> engine -> decision event.
  *
- * Comes with: MODEL_CLASSES and the forest (forest.h) and the choice of engine (engine.h), both made by
+ * Comes with: MODEL_CLASSES, MODEL_FEATURES and the forest (forest.h) and the choice of engine (engine.h), both made by
  * upfml/convert.py; CLASSIFY_PACKETS when every packet is classified on the running window (as the authors' code does)
- * rather than every window once, when it closes; HAND_OUT_PACKETS when user space is to see every packet, too, so that
- * both can be compared on the same ones.
+ * rather than every window once, when it closes; EMIT_CHANGES when user space is to be told only of decisions that change
+ * a flow's class; HAND_OUT_PACKETS when user space is to see every packet, too, so that both can be compared on the same
+ * ones.
  */
 #include <uapi/linux/bpf.h>
 #include "include/n3.h"
 #include "include/clock.h"
+#include "include/delivery.h"
 #include "include/events.h"
 #include "include/flowlock.h"
 #include "include/window.h"
@@ -26,11 +28,20 @@ typedef struct flow_state flow_value;
 /* What tail-called programs share (paper: "Global Scratchpad S"). */
 struct scratchpad {
 	s64 votes[MODEL_CLASSES]; /* votes, or sums of the leaves' class shares */
-	struct decision_event decision; /* its features are the model's input */
+	union { /* the model's input */
+		struct features window;
+		s64 features[MODEL_FEATURES]; /* as many as a window has, unless they come from elsewhere (bench.h) */
+	};
+	struct decision_event decision;
+	u32 told; /* of the flow's state (window.h) */
 };
 
 BPF_PERCPU_ARRAY(scratchpads, struct scratchpad, 1);
+#ifdef RING_PAGES
+BPF_RINGBUF_OUTPUT(decisions, RING_PAGES);
+#else
 BPF_PERF_OUTPUT(decisions);
+#endif
 
 static struct scratchpad *scratchpad(void)
 {
@@ -39,15 +50,52 @@ static struct scratchpad *scratchpad(void)
 	return scratchpads.lookup(&first);
 }
 
+static bool send(struct xdp_md *ctx, struct decision_event *decision)
+{
+#ifdef RING_PAGES
+	return delivered(decisions.ringbuf_output(decision, sizeof(*decision), WAKE_WHEN_EMPTY));
+#else
+	return delivered(decisions.perf_submit(ctx, decision, sizeof(*decision)));
+#endif
+}
+
+#ifdef EMIT_CHANGES
+/*
+ * Tell user space when its class is news. Two CPUs that decide on a flow at the same time may both tell, or leave a change
+ * to the next decision.
+ */
+static void tell(struct xdp_md *ctx, struct scratchpad *pad)
+{
+	u32 told = 1 + pad->decision.predicted;
+	struct flow_state *flow;
+
+	if (pad->told == told) {
+		counters.increment(COUNTER_DECISION_UNTOLD);
+		return;
+	}
+	flow = flows.lookup(&pad->decision.key);
+	pad->decision.untold = flow ? flow->untold - 1 : 0; /* flow_update has counted this one */
+	/* When features were ready was not looked at: for most decisions nobody would know. */
+	pad->decision.t_features_ns = bpf_ktime_get_ns();
+	pad->decision.t_label_ns = pad->decision.t_features_ns;
+	if (send(ctx, &pad->decision) && flow) {
+		flow->told = told;
+		flow->untold = 0;
+	}
+}
+#else
+static void tell(struct xdp_md *ctx, struct scratchpad *pad)
+{
+	pad->decision.t_label_ns = bpf_ktime_get_ns();
+	send(ctx, &pad->decision);
+}
+#endif
+
 /* Where every engine ends. */
 static int decided(struct xdp_md *ctx, struct scratchpad *pad, s32 class)
 {
-	pad->decision.t_label_ns = bpf_ktime_get_ns();
 	pad->decision.predicted = class;
-	if (decisions.perf_submit(ctx, &pad->decision, sizeof(pad->decision)))
-		counters.increment(COUNTER_EVENT_LOST);
-	else
-		counters.increment(COUNTER_EVENT_SENT);
+	tell(ctx, pad);
 	return XDP_PASS;
 }
 
@@ -67,19 +115,16 @@ static struct flow_state *flow_find(struct flow_key *key, u64 now_ns)
 	return flow;
 }
 
-/* What the packet does to its flow. `step` must come in zeroed. */
-static void flow_update(struct flow_key *key, u64 now_ns, struct flow_step *step)
+/* What the packet does to its flow. `step` must come in zeroed. False when it waited in vain for the flow's turn. */
+static bool flow_update(struct flow_key *key, u64 now_ns, struct flow_step *step)
 {
 	struct flow_state *flow = flow_find(key, now_ns);
-	struct flow_lock *lock;
 
 	step->iat_ns = -1;
 	if (!flow)
-		return;
-	lock = flow_lock(key);
-	if (!lock)
-		return;
-	flow_acquire(lock);
+		return true;
+	if (!flow_acquire(&flow->lock))
+		return false;
 	flow_packet(flow, now_ns, step);
 #ifdef CLASSIFY_PACKETS
 	step->classifiable = flow->has_prev;
@@ -89,13 +134,19 @@ static void flow_update(struct flow_key *key, u64 now_ns, struct flow_step *step
 		step->packets = flow->packets;
 	}
 #endif
-	flow_release(lock);
+#ifdef EMIT_CHANGES
+	step->told = flow->told;
+	if (step->classifiable)
+		flow->untold++;
+#endif
+	flow_release(&flow->lock);
 	if (step->clock_backwards)
 		counters.increment(COUNTER_CLOCK_BACKWARDS);
 	if (step->iat_clamped)
 		counters.increment(COUNTER_IAT_CLAMPED);
 	if (step->iat_left_out)
 		counters.increment(COUNTER_IAT_LEFT_OUT);
+	return true;
 }
 
 int classify(struct xdp_md *ctx)
@@ -105,9 +156,8 @@ int classify(struct xdp_md *ctx)
 	struct flow_step step = {};
 	struct scratchpad *pad;
 
-	if (!n3_parse(ctx, &packet))
+	if (!n3_parse(ctx, &packet) || !flow_update(&packet.key, now_ns, &step))
 		return XDP_PASS;
-	flow_update(&packet.key, now_ns, &step);
 #ifdef HAND_OUT_PACKETS
 	hand_out(ctx, &packet, now_ns, step.iat_ns);
 #endif
@@ -119,8 +169,13 @@ int classify(struct xdp_md *ctx)
 	pad->decision.key = packet.key;
 	pad->decision.window = step.window;
 	pad->decision.packets = step.packets;
+	pad->window = step.features;
 	pad->decision.features = step.features;
 	pad->decision.t_packet_ns = now_ns;
+#ifdef EMIT_CHANGES
+	pad->told = step.told;
+#else
 	pad->decision.t_features_ns = bpf_ktime_get_ns();
+#endif
 	return infer(ctx, pad);
 }

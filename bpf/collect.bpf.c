@@ -10,40 +10,49 @@
 #include "include/flowlock.h"
 #include "include/handout.h"
 
-typedef u64 flow_value; /* ns: arrival of the flow's latest packet */
+typedef struct {
+	u64 lock;
+	u64 last_ns; /* arrival of the flow's latest packet */
+} flow_value;
 
 #include "include/flowtable.h"
 
-/* ns since the flow's previous packet, -1 for its first; a clock that went backwards counts as an IAT of zero. */
-static s64 flow_iat_ns(struct flow_key *key, u64 now_ns)
+/*
+ * ns since the flow's previous packet, -1 for its first; a clock that went backwards counts as an IAT of zero. False when
+ * the packet waited in vain for its flow's turn.
+ */
+static bool flow_iat(struct flow_key *key, u64 now_ns, s64 *iat_ns)
 {
-	u64 *last_ns = flows.lookup(key);
-	struct flow_lock *lock;
-	s64 iat_ns;
+	flow_value *flow = flows.lookup(key);
+	s64 since_ns;
 
-	if (!last_ns)
-		last_ns = flow_enter(key, &now_ns);
-	if (!last_ns)
-		return -1;
-	lock = flow_lock(key);
-	if (!lock)
-		return -1;
-	flow_acquire(lock);
-	iat_ns = now_ns - *last_ns;
-	if (iat_ns > 0)
-		*last_ns = now_ns;
-	flow_release(lock);
-	if (iat_ns < 0)
+	if (!flow) {
+		flow_value first = { .last_ns = now_ns };
+
+		flow = flow_enter(key, &first);
+	}
+	*iat_ns = -1;
+	if (!flow)
+		return true;
+	if (!flow_acquire(&flow->lock))
+		return false;
+	since_ns = now_ns - flow->last_ns;
+	if (since_ns > 0)
+		flow->last_ns = now_ns;
+	flow_release(&flow->lock);
+	if (since_ns < 0)
 		counters.increment(COUNTER_CLOCK_BACKWARDS);
-	return iat_ns < 0 ? 0 : iat_ns;
+	*iat_ns = since_ns < 0 ? 0 : since_ns;
+	return true;
 }
 
 int collect(struct xdp_md *ctx)
 {
 	u64 now_ns = arrival_ns(ctx);
 	struct n3_packet packet = {};
+	s64 iat_ns;
 
-	if (n3_parse(ctx, &packet))
-		hand_out(ctx, &packet, now_ns, flow_iat_ns(&packet.key, now_ns));
+	if (n3_parse(ctx, &packet) && flow_iat(&packet.key, now_ns, &iat_ns))
+		hand_out(ctx, &packet, now_ns, iat_ns);
 	return XDP_PASS;
 }

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from upfml import convert
+from upfml.engines import tailcall
 from upfml.features import Definition
+from upfml.model import TreeModel, trees_of, untrained
 from upfml.voting import Voting, round_shares
 
 INT64 = np.iinfo(np.int64)
@@ -25,12 +26,12 @@ ENDS = [
 """Integers at which a type, or the spacing of float32 or float64, ends."""
 
 
-def noisy_forest(*, trees: int, depth: int, rows: int = 3_000, seed: int = 0) -> RandomForestClassifier:
+def noisy_forest(*, trees: int, depth: int, rows: int = 3_000, seed: int = 0) -> TreeModel:
     """A forest on features of the size that windows have (means up to 50 ms in us, variances to match)."""
     random = np.random.default_rng(seed)
     means, variances = random.integers(0, 50_000, (rows, 2)), random.integers(0, 10**9, (rows, 2))
     features = np.column_stack([means[:, 0], variances[:, 0], means[:, 1], variances[:, 1]])
-    forest = RandomForestClassifier(n_estimators=trees, max_depth=depth, min_samples_leaf=5, random_state=seed)
+    forest = untrained("random_forest", n_estimators=trees, max_depth=depth, min_samples_leaf=5, seed=seed)
     return round_shares(forest.fit(features, random.integers(0, 2, rows)))
 
 
@@ -46,16 +47,18 @@ def forest_between(
     leaf: int = 5,
     seed: int = 0,
     rounded: bool = True,
-) -> RandomForestClassifier:
-    """A forest on four features drawn from multiples of `step` in [low, high), with at least `leaf` samples a leaf.
+    features: int = 4,
+    kind: str = "random_forest",
+) -> TreeModel:
+    """A forest on features drawn from multiples of `step` in [low, high), with at least `leaf` samples a leaf.
 
     With its leaves' shares rounded, as the stage `train` makes forests, or as scikit-learn trained them.
     """
     random = np.random.default_rng(seed)
-    features = random.integers(low // step, high // step, (rows, 4)) * step
+    samples = random.integers(low // step, high // step, (rows, features)) * step
     labels = np.concatenate([np.arange(classes), random.integers(0, classes, rows - classes)])  # every class is there
-    forest = RandomForestClassifier(n_estimators=trees, max_depth=depth, min_samples_leaf=leaf, random_state=seed)
-    forest.fit(features, labels)
+    forest = untrained(kind, n_estimators=trees, max_depth=depth, min_samples_leaf=leaf, seed=seed)
+    forest.fit(samples, labels)
     return round_shares(forest) if rounded else forest
 
 
@@ -70,6 +73,15 @@ FORESTS = {
     "three classes": forest_between(0, 1_000, classes=3),
     "single leaves": forest_between(0, 1_000, leaf=600),
     "one tree": forest_between(0, 1_000, trees=1),
+    "one class": forest_between(0, 1_000, classes=1),
+    "five classes": forest_between(0, 1_000, classes=5, trees=4),
+    "extra trees": forest_between(-1_000, 1_000, kind="extra_trees", trees=4),
+    "extra trees, all of int64": forest_between(-(2**63), 2**63, kind="extra_trees", classes=3, trees=4),
+    "a decision tree": forest_between(0, 1_000, kind="decision_tree", depth=None, leaf=1, classes=5, rows=200),
+    "one feature": forest_between(-1_000, 1_000, features=1, kind="extra_trees", trees=4),
+    "seven features": forest_between(2**53 - 2**33, 2**53 + 2**33, features=7, classes=3, trees=4),
+    "16 features": forest_between(-1_000, 1_000, features=16, trees=4),
+    "16 features, extra trees": forest_between(-(2**62), 2**62, features=16, classes=5, kind="extra_trees", trees=4),
 }
 
 
@@ -77,34 +89,35 @@ EVERY_TIED = np.stack(np.meshgrid(*[np.arange(4)] * 4), axis=-1).reshape(-1, 4)
 """Every sample of tied_forest's features."""
 
 
-def tied_forest(seed: int, *, rounded: bool = True) -> RandomForestClassifier:
+def tied_forest(seed: int, *, rounded: bool = True) -> TreeModel:
     """A small forest on few samples and few values, whose trees often balance each other."""
     return forest_between(0, 4, rows=60, trees=6, depth=3 + seed % 4, leaf=1 + seed % 5, seed=seed, rounded=rounded)
 
 
 def converted(
-    forest: RandomForestClassifier,
+    forest: TreeModel,
     folder: Path,
     *,
-    division: int | list[int] = 3,
+    engine: str = "tailcall",
+    division: tailcall.Division = 3,
     thresholds: convert.Thresholds = "exact",
     voting: Voting = "soft",
 ) -> Path:
     """A folder as the stage `convert` makes, of a forest for windows of 500 ms and IATs in us."""
     definition = Definition(500_000_000, 1_000)
-    convert.write(forest, division, "tailcall", folder, thresholds=thresholds, voting=voting, definition=definition)
-    convert.shared_library(folder)
+    convert.write(forest, division, engine, folder, thresholds=thresholds, voting=voting, definition=definition)
+    convert.shared_library(folder, forest.n_features_in_)
     return folder
 
 
-def around_thresholds(forest: RandomForestClassifier, seed: int = 0) -> NDArray[np.int64]:
+def around_thresholds(forest: TreeModel, seed: int = 0) -> NDArray[np.int64]:
     """Samples that reach each inner node of each tree and there lie around its threshold, shape (n, features).
 
     At a node its feature takes the integers next to the threshold and next to where the branches part; the others stay
     within what the path to the node demands, once anywhere and once at an end of that, next to other thresholds.
     """
     random = np.random.default_rng(seed)
-    rows = [row for estimator in forest.estimators_ for row in _around(estimator.tree_, random)]
+    rows = [row for tree in trees_of(forest) for row in _around(tree, random)]
     if not rows:  # single leaves
         return at_ends(forest.n_features_in_, 20, seed)
     return np.array(rows, np.int64)

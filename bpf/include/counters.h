@@ -33,10 +33,12 @@ enum counter {
 	COUNTER_CLOCK_BACKWARDS, /* earlier than the flow's latest packet: counts as an IAT of zero */
 	COUNTER_IAT_CLAMPED, /* an IAT above IAT_MAX, which counts as IAT_MAX */
 	COUNTER_IAT_LEFT_OUT, /* an IAT beyond WINDOW_IATS_MAX of its window: in no statistic */
+	COUNTER_FLOW_BUSY, /* waited in vain for its flow's turn (flowlock.h): in no statistic, not handed out */
 	COUNTER_FLOW_TABLE_FULL, /* a new flow that found no room: not followed */
 	/* What became of its event. */
-	COUNTER_EVENT_SENT, /* event handed to the perf buffer */
-	COUNTER_EVENT_LOST, /* event that the perf buffer had no room for */
+	COUNTER_EVENT_SENT, /* event handed to the buffer */
+	COUNTER_EVENT_LOST, /* event that the buffer had no room for */
+	COUNTER_DECISION_UNTOLD, /* a decision that changes nothing, and is not sent (classify.emit: change) */
 	COUNTER_INFERENCE_BROKEN, /* a tail call fell through: no decision */
 	COUNTER_MAX
 };

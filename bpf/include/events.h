@@ -34,6 +34,8 @@ struct decision_event {
 	u64 t_label_ns; /* its class was known */
 	u32 packets; /* in the window */
 	s32 predicted;
+	u32 untold; /* decisions on the flow since its last event, which said the same as that */
+	u32 model; /* its version (engines/table.h); 0: of an engine that has none */
 };
 
 _Static_assert(sizeof(struct packet_event) == PACKET_EVENT_BYTES, "upfml/events.py differs");

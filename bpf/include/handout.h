@@ -4,11 +4,15 @@
  */
 #pragma once
 
-#include "counters.h"
+#include "delivery.h"
 #include "events.h"
 #include "n3.h"
 
+#ifdef RING_PAGES
+BPF_RINGBUF_OUTPUT(packets, RING_PAGES);
+#else
 BPF_PERF_OUTPUT(packets);
+#endif
 
 /* `iat_ns`: ns since the flow's previous packet, -1 for its first. */
 static void hand_out(struct xdp_md *ctx, const struct n3_packet *packet, u64 now_ns, s64 iat_ns)
@@ -27,8 +31,9 @@ static void hand_out(struct xdp_md *ctx, const struct n3_packet *packet, u64 now
 		.tcp_data_offset = packet->tcp_data_offset,
 	};
 
-	if (packets.perf_submit(ctx, &event, sizeof(event)))
-		counters.increment(COUNTER_EVENT_LOST);
-	else
-		counters.increment(COUNTER_EVENT_SENT);
+#ifdef RING_PAGES
+	delivered(packets.ringbuf_output(&event, sizeof(event), WAKE_WHEN_EMPTY));
+#else
+	delivered(packets.perf_submit(ctx, &event, sizeof(event)));
+#endif
 }

@@ -25,6 +25,7 @@ struct features {
 };
 
 struct flow_state {
+	u64 lock; /* flowlock.h */
 	u64 first_ns; /* arrival of the flow's first packet */
 	u64 last_ns; /* arrival of its latest packet */
 	u64 window; /* k of the running window */
@@ -35,6 +36,8 @@ struct flow_state {
 	s64 prev_iat_mean; /* of the last closed window; valid with has_prev */
 	s64 prev_iat_var;
 	u32 has_prev;
+	u32 told; /* 1 + the class that user space was told last, 0: none; with EMIT_CHANGES, like untold */
+	u32 untold; /* decisions since then, all of that class */
 	u32 zero;
 };
 
@@ -44,6 +47,7 @@ struct flow_step {
 	u64 window;
 	s64 iat_ns; /* -1: the flow's first packet */
 	u32 packets;
+	u32 told; /* of the flow's state */
 	bool classifiable; /* it closed a window, and one had closed before */
 	bool clock_backwards; /* it is earlier than the flow's latest, which counts as an IAT of zero */
 	bool iat_clamped;

@@ -12,8 +12,9 @@ import pytest
 from tests.forests import converted, noisy_forest
 
 from upfml import tables
-from upfml.bench import inference, path
+from upfml.bench import delivery, inference, path
 from upfml.flowtable import FlowTable
+from upfml.model import trees_of
 
 
 def closed_windows(rows: int = 2_000) -> pd.DataFrame:
@@ -72,7 +73,7 @@ def test_hardest_inputs_are_at_thresholds() -> None:
     trace = np.arange(40).reshape(10, 4)
     samples = inference.inputs("hardest", trace, forest, seed=1)
     for feature, column in enumerate(samples.T):
-        thresholds = np.concatenate([e.tree_.threshold[e.tree_.feature == feature] for e in forest.estimators_])
+        thresholds = np.concatenate([tree.threshold[tree.feature == feature] for tree in trees_of(forest)])
         below = np.floor(thresholds).astype(np.int64)
         assert np.isin(column, np.concatenate([below, below + 1])).all()
     constant = inference.inputs("constant", trace, forest, seed=1)
@@ -90,10 +91,22 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 def test_every_step_of_a_packets_way_is_a_row(way: pd.DataFrame) -> None:
     assert list(way.columns) == path.COLUMNS
-    assert list(zip(way["flows"], way["step"], strict=True)) == list(product([1, 500], path.STEPS))
+    rows = list(zip(way["flows"], zip(way["when"], way["emit"], strict=True), way["step"], strict=True))
+    assert rows == list(product([1, 500], path.WAYS, path.STEPS))
+
+
+def test_ways_to_deliver(tmp_path: Path) -> None:
+    table = delivery.measure(converted(noisy_forest(trees=3, depth=5), tmp_path), 1)
+    assert list(table.columns) == delivery.COLUMNS
+    assert len(table) == len(delivery.DELIVERIES)
+    assert (table["lost"] == 0).all()
+    every = table[table["emit"] == "every"]
+    assert (every["events"] > 0.9 * every["packets"]).all()
+    (changes,) = table.loc[table["emit"] == "change", "events"]
+    assert 0 < changes < every["events"].min()
 
 
 def test_steps_add_up_to_the_whole_way(way: pd.DataFrame) -> None:
-    for _, steps in way.groupby("flows"):
+    for _, steps in way.groupby(["flows", "when", "emit"]):
         assert steps["share"].sum() == pytest.approx(1)
         assert steps["ns_step"].sum() == pytest.approx(steps["ns"].iloc[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
 import sys
 from collections import Counter
@@ -13,17 +12,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.forests import converted, noisy_forest
+from tests.forests import converted, forest_between, noisy_forest
 
 from upfml import events, frames
-from upfml.bpf import VerifierRefused
+from upfml.bpf import KernelRefused
 from upfml.classify import kernel
 from upfml.classify.user import predictor
+from upfml.delivery import Delivery
 from upfml.features import WINDOW_IATS_MAX, Definition
 from upfml.flowkey import UDP
 from upfml.flowtable import FlowTable
 from upfml.job import Job
 from upfml.reference import windows as reference
+from upfml.ring import Ring
 from upfml.testrun import TestRun
 
 DEFINITION = Definition(500_000_000, 1_000)
@@ -32,22 +33,18 @@ DEFINITION = Definition(500_000_000, 1_000)
 class Classifier:
     """The real classifier with its decisions."""
 
-    def __init__(self, model: Path, when: str, also: Sequence[str] = ()) -> None:
-        self.module, self.programs = kernel.load(model, DEFINITION, when, FlowTable(), replay=True, also=also)
+    def __init__(self, model: Path, when: str, also: Sequence[str] = (), emit: str = "every") -> None:
+        self.module, self.programs = kernel.load(
+            model, DEFINITION, when, FlowTable(), emit=emit, replay=True, also=also
+        )
         self._run = TestRun(self.programs[0])
-        self._raw = bytearray()
-        size = events.DECISION_EVENT.itemsize
-        self.module.read_events("decisions", lambda _c, data, _s: self._raw.extend(ctypes.string_at(data, size)), 64)
+        self._decisions = Ring(self.module, "decisions", events.DECISION_EVENT)
 
     def __call__(self, frame: bytes, times_ns: list[int]) -> np.ndarray:
         """The decisions on packets of one flow."""
-        self._raw.clear()
-        for number, t_ns in enumerate(times_ns):
+        for t_ns in times_ns:
             self._run(frame, t_ns)
-            if number % 512 == 0:
-                self.module.poll(0)
-        self.module.poll(0)
-        return np.frombuffer(bytes(self._raw), events.DECISION_EVENT)
+        return self._decisions.take()
 
 
 @pytest.fixture(scope="module")
@@ -152,11 +149,9 @@ def test_any_division_gives_the_same_classes(model: Path, tmp_path: Path, divisi
 
 
 def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -> None:
-    converted(noisy_forest(trees=12, depth=20, rows=6_000), tmp_path, division=1, voting="majority")
-    with pytest.raises(VerifierRefused) as refusal:
+    converted(forest_between(0, 1_000, trees=34, depth=2), tmp_path, division=[1] * 34)  # more than 33 tail calls
+    with pytest.raises(KernelRefused, match="34 programs") as refusal:
         kernel.load(tmp_path, DEFINITION, "window", FlowTable())
-    assert refusal.value.program == "forest_part_0"
-    assert refusal.value.reason
     job = Job(
         "kernel",
         "n3",
@@ -165,7 +160,9 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
         DEFINITION.window_ns,
         DEFINITION.iat_unit_ns,
         FlowTable(),
+        Delivery(),
         "window",
+        "every",
         tmp_path,
     )
     job.write(tmp_path / "job.json")
@@ -174,5 +171,5 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
     )
     assert agent.returncode == 1
     assert refusal.value.reason in agent.stderr
-    assert "convert.division" in agent.stderr
+    assert "classify.engine" in agent.stderr
     assert not (tmp_path / "ready").exists()

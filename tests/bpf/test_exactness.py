@@ -10,6 +10,7 @@ import pytest
 from tests.forests import converted, forest_between, noisy_forest
 
 from upfml import exactness, tables
+from upfml.engines import FILES
 from upfml.features import Definition
 from upfml.flowkey import TCP, UDP
 from upfml.flowtable import FlowTable
@@ -45,8 +46,9 @@ def voting(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("when", ["window", "packet"])
-def test_nobody_differs_from_the_reference(forest: object, voting: str, when: str, tmp_path: Path) -> None:
-    folder = converted(forest, tmp_path, voting=voting)
+@pytest.mark.parametrize("engine", FILES)
+def test_nobody_differs_from_the_reference(forest: object, voting: str, engine: str, when: str, tmp_path: Path) -> None:
+    folder = converted(forest, tmp_path, engine=engine, voting=voting)
     model = exactness.Model(forest, folder, voting, DEFINITION, when)
     packets = trace()
     flows = pd.DataFrame({"flow": ["10.60.0.1:1>10.70.0.1:0/6"], "label": [0]})

@@ -42,16 +42,21 @@ def on_two_cpus(work: Callable[[], object]) -> None:
 
 
 def packets_counted(classifier: Classifier) -> int:
-    """Packets of a window in its decision, after two CPUs put _PACKETS each into it at the same time."""
+    """Packets of a window in its decision, after two CPUs put _PACKETS each into it at the same time.
+
+    And those that waited in vain for the other CPU, which a virtual machine can stop for longer than they wait.
+    """
     frame, program = new_flow(), classifier.programs[0]
     assert len(classifier(frame, [1_000 * _MS, 1_100 * _MS, 2_000 * _MS])) == 0
     on_two_cpus(lambda: TestRun(program)(frame, 2_000 * _MS, times=_PACKETS))
     (decision,) = classifier(frame, [3_000 * _MS])
-    return int(decision["packets"]) - 1  # the one that opened the window
+    return int(decision["packets"]) - 1 + classifier.module.counters()["flow_busy"]  # less the one that opened it
 
 
 def test_two_cpus_on_one_flow_count_every_packet(model: Path) -> None:
-    assert packets_counted(Classifier(model, "window")) == 2 * _PACKETS
+    classifier = Classifier(model, "window")
+    assert packets_counted(classifier) == 2 * _PACKETS
+    assert classifier.module.counters()["flow_busy"] < _PACKETS / 10
 
 
 def test_without_the_lock_two_cpus_lose_packets(model: Path) -> None:

@@ -1,12 +1,10 @@
-"""The forest in the kernel on any features: the real programs forest_part_0, …, given a scratchpad by user space.
+"""The forest in the kernel on any features, and any number of them: the engines' real programs on inputs from a map.
 
-Packets cannot make every feature; but what the classifier leaves in the scratchpad for its tail calls, user space can
-leave there, too.
+Packets cannot make every feature, nor other features than a window's; the benchmark's way in (bpf/bench.h) can.
 """
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from tests.forests import EVERY_TIED, FORESTS, around_thresholds, at_ends, converted, noisy_forest, tied_forest
 
-from upfml import events, tables
+from upfml import tables
+from upfml.bench import programs
 from upfml.classify import kernel
+from upfml.engines import FILES
+from upfml.engines import table as table_engine
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.model import trees_of
 from upfml.reference.forest import Forest
 from upfml.testrun import TestRun
 from upfml.voting import Voting, leaf_votes
@@ -27,30 +29,20 @@ class KernelForest:
     """The classes that the kernel finds for given features."""
 
     def __init__(self, folder: Path) -> None:
-        self._module, programs = kernel.load(folder, Definition(500_000_000, 1_000), "window", FlowTable())
-        self._run = TestRun(programs[1])  # forest_part_0; the first is the classifier itself
-        self._pads = self._module["scratchpads"]
-        self._raw = bytearray()
-        size = events.DECISION_EVENT.itemsize
-        self._module.read_events("decisions", lambda _c, data, _s: self._raw.extend(ctypes.string_at(data, size)), 64)
+        self.module, self.programs = programs.load(folder, Definition(500_000_000, 1_000), "window", FlowTable())
+        self._run = TestRun(self.module.load("bench_infer"))
 
     def __call__(self, samples: NDArray[np.int64]) -> list[int]:
         """The class of each row of `samples`, shape (n, features)."""
-        self._raw.clear()
-        for number, features in enumerate(samples.tolist()):
-            pads = self._pads.Leaf()  # one a CPU; votes are zero
-            for pad in pads:
-                pad.decision.window = number
-                for name, value in zip(tables.FEATURES, features, strict=True):
-                    setattr(pad.decision.features, name, value)
-            self._pads[self._pads.Key(0)] = pads
-            self._run(bytes(64))
-            if number % 256 == 0:
-                self._module.poll(0)
-        self._module.poll(0)
-        decisions = np.sort(np.frombuffer(bytes(self._raw), events.DECISION_EVENT), order="window")
-        assert np.column_stack([decisions[name] for name in tables.FEATURES]).tolist() == samples.tolist()
-        return [int(predicted) for predicted in decisions["predicted"]]
+        classes: list[int] = []
+        for first in range(0, len(samples), programs.INPUTS):
+            some = samples[first : first + programs.INPUTS]
+            programs.fill(self.module["bench_inputs"], some)
+            programs.forget(self.module)
+            programs.begin_round(self.module, len(some))
+            self._run(bytes(64), times=len(some))
+            classes += programs.answers(self.module, len(some)).tolist()
+        return classes
 
 
 @pytest.mark.parametrize(
@@ -63,26 +55,50 @@ class KernelForest:
         ("three classes", "soft"),
         ("three classes", "majority"),
         ("single leaves", "soft"),
+        ("single leaves", "majority"),
+        ("one tree", "soft"),
+        ("one class", "majority"),
+        ("five classes", "soft"),
+        ("extra trees", "majority"),
+        ("extra trees, all of int64", "soft"),
+        ("a decision tree", "soft"),
+        ("one feature", "soft"),
+        ("seven features", "majority"),
+        ("16 features", "majority"),
+        ("16 features, extra trees", "soft"),
     ],
 )
-def test_kernel_decides_as_scikit_learn(name: str, voting: Voting, tmp_path: Path) -> None:
-    """Around thresholds on every path and at the ends of the integers: 0 differences."""
+@pytest.mark.parametrize("engine", FILES)
+def test_kernel_decides_as_scikit_learn(
+    engine: str, name: str, voting: Voting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Around thresholds on every path and at the ends of the integers: 0 differences, in both forms of a table."""
     forest = FORESTS[name]
     around = np.random.default_rng(0).permutation(around_thresholds(forest))[:4_000]
-    samples = np.concatenate([around, at_ends(4, 500)])
+    samples = np.concatenate([around, at_ends(forest.n_features_in_, 500)])
     predict = Forest(forest, voting).predict
     wanted = [predict(sample) for sample in samples.tolist()]
     if voting == "soft":
         assert wanted == forest.predict(samples).tolist()
-    assert KernelForest(converted(forest, tmp_path, voting=voting))(samples) == wanted
+    in_kernel = KernelForest(converted(forest, tmp_path, engine=engine, voting=voting))
+    assert in_kernel(samples) == wanted
+    if engine == "table":
+        assert tables.read_json(tmp_path / "parts.json")["form"] == "bitvectors"
+        monkeypatch.setattr(table_engine, "BITVECTOR_BYTES_MAX", 0)
+        kernel.swap(in_kernel.module, converted(forest, tmp_path, engine=engine, voting=voting))
+        assert tables.read_json(tmp_path / "parts.json")["form"] == "nodes"
+        assert in_kernel(samples) == wanted
 
 
-def test_kernel_breaks_ties_as_the_reference(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", FILES)
+def test_kernel_breaks_ties_as_the_reference(engine: str, tmp_path: Path) -> None:
     forest = tied_forest(15)
-    votes = sum(leaf_votes(tree.tree_, "soft")[tree.apply(EVERY_TIED)] for tree in forest.estimators_)
+    votes = sum(leaf_votes(tree, "soft")[tree.apply(EVERY_TIED.astype(np.float32))] for tree in trees_of(forest))
     assert (votes[:, 0] == votes[:, 1]).any()
     predict = Forest(forest, "soft").predict
-    assert KernelForest(converted(forest, tmp_path))(EVERY_TIED) == [predict(sample) for sample in EVERY_TIED.tolist()]
+    assert KernelForest(converted(forest, tmp_path, engine=engine))(EVERY_TIED) == [
+        predict(sample) for sample in EVERY_TIED.tolist()
+    ]
 
 
 def test_the_verifier_forgets_a_tree_before_the_next(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import ipaddress
 import struct
 
@@ -15,6 +14,7 @@ from upfml.capture import collector
 from upfml.features import Definition
 from upfml.flowkey import TCP, UDP
 from upfml.flowtable import FlowTable
+from upfml.ring import Ring
 from upfml.testrun import XDP_PASS, TestRun
 
 UE, DN = "10.60.0.1", "10.70.0.1"
@@ -27,19 +27,15 @@ class Collector:
     def __init__(self) -> None:
         self.module = collector(Definition(500_000_000, 1_000), FlowTable(), replay=True)
         self._run = TestRun(self.module.load("collect"))
-        self._raw = bytearray()
-        size = events.PACKET_EVENT.itemsize
-        self.module.read_events("packets", lambda _c, data, _s: self._raw.extend(ctypes.string_at(data, size)), 8)
+        self._ring = Ring(self.module, "packets", events.PACKET_EVENT)
 
     def __call__(self, frame: bytes, t_ns: int = 0) -> tuple[set[str], np.ndarray]:
         """The counters that moved, those of the flow table aside, and the events that came, for one frame."""
         before = self.module.counters()
-        self._raw.clear()
         assert self._run(frame, t_ns) == XDP_PASS
-        self.module.poll(0)
         after = self.module.counters()
         moved = {name for name in after if after[name] != before[name]} - {"flow_new", "clock_backwards"}
-        return moved, np.frombuffer(bytes(self._raw), events.PACKET_EVENT)
+        return moved, self._ring.take()
 
 
 @pytest.fixture(scope="module")

@@ -219,7 +219,8 @@ def views(capture: Path) -> list[View]:
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Kernel]:
-    with one_cpu() as cpu, Kernel(cpu) as the_kernel:
+    with one_cpu():
+        the_kernel = Kernel()
         yield the_kernel
 
 

@@ -37,9 +37,11 @@ def trace() -> tuple[pd.DataFrame, pd.DataFrame]:
     return packets, windows.split(closed.assign(label=labels.astype("int8")), 0.2, None, seed=1)
 
 
-def measure(folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], voting: Voting, **forest: int) -> dict[str, object]:
+def measure(
+    folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], voting: Voting, engine: str = "tailcall", **forest: int
+) -> dict[str, object]:
     model = noisy_forest(**forest)
-    return sweep.measure(model, converted(model, folder, voting=voting), *trace, DEFINITION, FlowTable())
+    return sweep.measure(model, converted(model, folder, engine=engine, voting=voting), *trace, DEFINITION, FlowTable())
 
 
 def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
@@ -51,10 +53,16 @@ def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path:
         assert float(str(row[key])) > 0
 
 
+def test_a_table_takes_what_others_refuse(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
+    row = measure(tmp_path, trace, "majority", "table", trees=36, depth=20, rows=6_000)
+    assert row["status"] == "loaded"
+    assert row["accuracy_kernel"] == row["accuracy_user"]
+
+
 def test_a_forest_that_the_verifier_refuses(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
     row = measure(tmp_path, trace, "majority", trees=36, depth=20, rows=6_000)
     assert row["status"] == "refused"
-    assert str(row["refused_reason"]).startswith("forest_part_0: ")
+    assert str(row["refused_reason"]).startswith("the kernel refuses forest_part_0: ")
     frame = pd.DataFrame([{"max_depth": 20, "n_estimators": 36, **row}])
     tables.write(tables.typed(frame, tables.SWEEP), tmp_path / "sweep.parquet", tables.SWEEP)
     assert tables.read(tmp_path / "sweep.parquet", tables.SWEEP)["accuracy_kernel"].isna().all()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 from tests.forests import FORESTS, around_thresholds, at_ends, converted, noisy_forest
 
 from upfml import convert, tables, windows
@@ -21,11 +22,12 @@ from upfml.classify.user import predictor
 from upfml.errors import UserError
 from upfml.features import UNIT_NS, Definition, Flow, no_overflows
 from upfml.flowkey import UDP, flow_id
+from upfml.model import KINDS, trees_of
 from upfml.voting import Voting
 
 WINDOW_NS = 500_000_000
 MS = 1_000_000
-FOREST = {"max_depth": 4, "n_estimators": 3, "min_samples_leaf": 2}
+FOREST = {"kind": "random_forest", "max_depth": 4, "n_estimators": 3, "min_samples_leaf": 2}
 
 
 def tables_of(times_ns: dict[int, Any], embb: set[int] = frozenset()) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -177,7 +179,7 @@ def test_exact_and_soft_is_scikit_learn(name: str) -> None:
 def test_on_floats_too() -> None:
     forest = noisy_forest(trees=10, depth=8)
     samples = np.random.default_rng(2).uniform(0, 50_000, (5_000, 4))
-    inner = [tree.tree_.threshold[tree.tree_.feature == 0] for tree in forest.estimators_]
+    inner = [tree.threshold[tree.feature == 0] for tree in trees_of(forest)]
     at = np.concatenate(inner)[: len(samples)]
     samples[: len(at), 0] = at
     assert (classes(forest, samples, "exact", "soft") == forest.predict(samples)).all()
@@ -188,7 +190,7 @@ def test_on_floats_too() -> None:
 def test_every_setting_is_the_compiled_model(thresholds: convert.Thresholds, voting: Voting, tmp_path: Path) -> None:
     forest = FORESTS["half thresholds"]
     predict = predictor(converted(forest, tmp_path, thresholds=thresholds, voting=voting) / "model.so")
-    samples = np.concatenate([around_thresholds(forest), at_ends(4, 200)])
+    samples = np.concatenate([around_thresholds(forest), at_ends(forest.n_features_in_, 200)])
     assert classes(forest, samples, thresholds, voting).tolist() == [predict(row) for row in samples.tolist()]
 
 
@@ -257,7 +259,7 @@ def test_a_window_is_decided_by_a_forest_that_has_not_seen_it(
     flows_of: dict[int, set[int]] = {}
     flow_of = {row.tobytes(): flow for row, flow in _rows(trace)}
 
-    class Spy(study.RandomForestClassifier):  # type: ignore[misc]
+    class Spy(RandomForestClassifier):  # type: ignore[misc]
         def fit(self, features: np.ndarray, labels: np.ndarray) -> Spy:
             trained_on[id(self)] = {row.tobytes() for row in features}
             flows_of[id(self)] = {flow_of[row] for row in trained_on[id(self)]}
@@ -274,7 +276,7 @@ def test_a_window_is_decided_by_a_forest_that_has_not_seen_it(
             assert not flows_of[id(forest)] & {flow_of[row] for row in rows}
         return np.zeros(len(rows), np.int64)
 
-    monkeypatch.setattr(study, "RandomForestClassifier", Spy)
+    monkeypatch.setitem(KINDS, "random_forest", Spy)
     monkeypatch.setattr(study, "classes", spied)
     study.Experiment(trace, WINDOW_NS, split, FOREST, seed=1).tally(HONEST)
     assert seen == study.REPETITIONS * len(flow_of)

@@ -53,12 +53,16 @@ def test_the_settings_that_come_with_the_project_are_right() -> None:
         ("model.max_depth", 10, "model.max_depth"),
         ("model.max_depth", [10, "x"], "model.max_depth.1"),
         ("model.max_depth", [3, 5], "model.deployed"),
+        ("model.kind", "gradient_boosting", "model.kind"),
+        ("model.kind", "decision_tree", r"model\.n_estimators is .* one tree"),
         ("convert.division", [5, 5], "convert.division"),
         ("convert.division", 0, "convert.division"),
         ("classify.when", "never", "classify.when"),
         ("runs.arms", ["kernel", "kernel"], "runs.arms"),
         ("runs.trials", 0, "runs.trials"),
         ("runs.trials", "3", "runs.trials"),
+        ("bench.live.flows", 0, "bench.live.flows"),
+        ("bench.live.duration_s", 0, "bench.live.duration_s"),
     ],
 )
 def test_names_the_key_and_the_remedy(key: str, value: Any, says: str) -> None:

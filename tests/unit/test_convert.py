@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import emlearn
 import numpy as np
@@ -12,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 from tests.forests import (
     ENDS,
     EVERY_TIED,
@@ -27,8 +27,11 @@ from tests.forests import (
 )
 
 from upfml import convert, tables
+from upfml.bpf import KernelRefused
 from upfml.classify.user import predictor
+from upfml.engines import inline, tailcall
 from upfml.errors import UserError
+from upfml.model import FEATURES_MAX, KINDS, TreeModel, trees_of
 from upfml.reference.forest import Forest
 from upfml.voting import Voting, leaf_votes
 
@@ -45,26 +48,44 @@ int64s = st.one_of(st.integers(INT64.min, INT64.max), st.sampled_from(ENDS))
     [(10, 3, [4, 3, 3]), (10, [4, 3, 3], [4, 3, 3]), (2, 3, [1, 1]), (7, 1, [7]), (20, 33, [1] * 20)],
 )
 def test_divides_trees(trees: int, division: int | list[int], sizes: list[int]) -> None:
-    parts = convert.divide(trees, division)
+    parts = tailcall.divide([1] * trees, division)
     assert [len(part) for part in parts] == sizes
     assert [tree for part in parts for tree in part] == list(range(trees))
 
 
 def test_the_papers_division() -> None:
-    assert convert.divide(10, 3) == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert tailcall.divide([1] * 10, 3) == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
 @given(st.integers(1, 200), st.integers(1, 33))
 def test_no_tree_is_lost(trees: int, programs: int) -> None:
-    parts = convert.divide(trees, programs)
+    parts = tailcall.divide([1] * trees, programs)
     assert sorted(tree for part in parts for tree in part) == list(range(trees))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-@pytest.mark.parametrize("division", [[4, 3], [1] * 34])
-def test_division_that_does_not_fit(division: list[int]) -> None:
+def test_division_that_does_not_fit() -> None:
     with pytest.raises(UserError, match=r"convert\.division"):
-        convert.divide(34 if len(division) == 34 else 10, division)
+        tailcall.divide([1] * 10, [4, 3])
+
+
+def test_as_few_programs_as_hold_the_trees() -> None:
+    half = tailcall.PROGRAM_MAX // 2
+    assert tailcall.divide([10] * 500, "auto") == [list(range(500))]
+    assert tailcall.divide([half, half, 1, half], "auto") == [[0, 1], [2, 3]]
+    assert len(tailcall.divide([half] * 66, "auto")) == tailcall.TAIL_CALLS_MAX
+
+
+def test_a_tree_too_large_for_a_program_is_left_to_the_verifier() -> None:
+    larger = tailcall.PROGRAM_MAX + 1
+    assert tailcall.divide([larger, 1, larger], "auto") == [[0], [1], [2]]
+
+
+def test_a_forest_too_large_for_one_program_is_refused_before_it_is_compiled() -> None:
+    inline.check(65_000)
+    with pytest.raises(KernelRefused, match="35000 instructions") as refusal:
+        inline.check(70_000)
+    assert "classify.engine: table" in refusal.value.remedy
 
 
 # The text
@@ -88,7 +109,6 @@ def test_adaptation_is_the_papers(voting: Voting) -> None:
     assert "votes[1] = 0;" in kernel
     for word in ("float", "double", "predict_proba"):
         assert word not in kernel
-    assert "#define MODEL_CLASSES 2" in kernel
 
 
 @pytest.mark.parametrize("thresholds", ["exact", "emlearn"])
@@ -97,9 +117,12 @@ def test_a_folder_says_what_it_was_made_for(thresholds: convert.Thresholds, voti
     converted(FOREST, tmp_path, thresholds=thresholds, voting=voting)
     assert (tmp_path / "model.h").read_text() == convert.c_model(FOREST, thresholds, voting)
     assert tables.read_json(tmp_path / "parts.json") == {
+        "engine": "tailcall",
         "parts": [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]],
-        "nodes": sum(tree.tree_.node_count for tree in FOREST.estimators_),
+        "nodes": sum(tree.node_count for tree in trees_of(FOREST)),
         "trees": 10,
+        "classes": 2,
+        "features": 4,
         "thresholds": thresholds,
         "voting": voting,
         "window_ns": 500_000_000,
@@ -112,16 +135,10 @@ def test_leftover_of_user_space_is_an_error() -> None:
         convert.for_kernel(convert.c_model(FOREST, "exact", "soft") + "\nfloat x;\n")
 
 
-def test_classes_that_do_not_count_from_0_are_an_error() -> None:
-    only_video = RandomForestClassifier(n_estimators=2).fit([[1], [2]], [1, 1])
-    with pytest.raises(UserError, match=r"classes are \[1\]"):
-        convert.c_model(only_video, "exact", "soft")
-
-
 def test_a_model_that_does_not_compile_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "model.h").write_text("no C")
     with pytest.raises(UserError, match=r"model\.c"):
-        convert.shared_library(tmp_path)
+        convert.shared_library(tmp_path, 4)
     assert not (tmp_path / "model.so").exists()
 
 
@@ -197,7 +214,7 @@ def c_decisions(folder: Path, samples: NDArray[np.int64]) -> list[int]:
     return [predict(sample) for sample in samples.tolist()]
 
 
-def reference_decisions(forest: RandomForestClassifier, voting: Voting, samples: NDArray[np.int64]) -> list[int]:
+def reference_decisions(forest: TreeModel, voting: Voting, samples: NDArray[np.int64]) -> list[int]:
     predict = Forest(forest, voting).predict
     return [predict(sample) for sample in samples.tolist()]
 
@@ -217,7 +234,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], P
 def test_soft_c_reference_and_scikit_learn_agree(name: str, folders: dict[tuple[str, str], Path]) -> None:
     """Around every threshold on every path, and at the ends of the integers: 0 differences."""
     forest = FORESTS[name]
-    samples = np.concatenate([around_thresholds(forest), at_ends(4, 1_000)])
+    samples = np.concatenate([around_thresholds(forest), at_ends(forest.n_features_in_, 1_000)])
     wanted = forest.predict(samples).tolist()
     assert reference_decisions(forest, "soft", samples) == wanted
     assert c_decisions(folders[name, "soft"], samples) == wanted
@@ -226,8 +243,9 @@ def test_soft_c_reference_and_scikit_learn_agree(name: str, folders: dict[tuple[
 @pytest.mark.parametrize("name", FORESTS)
 def test_majority_c_reference_and_scikit_learns_trees_agree(name: str, folders: dict[tuple[str, str], Path]) -> None:
     forest = FORESTS[name]
-    samples = np.concatenate([around_thresholds(forest), at_ends(4, 1_000)])
-    trees = np.array([tree.predict(samples) for tree in forest.estimators_]).astype(int)
+    samples = np.concatenate([around_thresholds(forest), at_ends(forest.n_features_in_, 1_000)])
+    cast = samples.astype(np.float32)
+    trees = np.array([tree.predict(cast).argmax(axis=1) for tree in trees_of(forest)])
     votes = np.array([(trees == number).sum(axis=0) for number in range(forest.n_classes_)])
     wanted = votes.argmax(axis=0).tolist()
     assert reference_decisions(forest, "majority", samples) == wanted
@@ -238,9 +256,9 @@ def test_majority_c_reference_and_scikit_learns_trees_agree(name: str, folders: 
 @given(data=st.data(), name=st.sampled_from(list(FORESTS)))
 def test_any_int64s(folders: dict[tuple[str, str], Path], data: st.DataObject, name: str) -> None:
     forest = FORESTS[name]
-    near = [int(part) for tree in forest.estimators_ for part in convert.integer_thresholds(tree.tree_, "exact")]
+    near = [int(part) for tree in trees_of(forest) for part in convert.integer_thresholds(tree, "exact")]
     number = st.one_of(int64s, st.tuples(st.sampled_from(near), st.integers(-2, 2)).map(sum))
-    rows = data.draw(st.lists(st.tuples(number, number, number, number), min_size=1, max_size=20))
+    rows = data.draw(st.lists(st.tuples(*[number] * forest.n_features_in_), min_size=1, max_size=20))
     samples = np.array(rows, np.int64)
     wanted = reference_decisions(forest, "soft", samples)
     assert wanted == forest.predict(samples).tolist()
@@ -256,13 +274,13 @@ def test_any_int64s(folders: dict[tuple[str, str], Path], data: st.DataObject, n
     trees=st.integers(1, 9),
     leaf=st.sampled_from([1, 5, 100]),
     seed=st.integers(0, 2**31),
+    features=st.integers(1, FEATURES_MAX),
+    kind=st.sampled_from(list(KINDS)),
 )
-def test_any_forest(
-    tmp_path_factory: pytest.TempPathFactory, low: int, bits: int, classes: int, trees: int, leaf: int, seed: int
-) -> None:
+def test_any_forest(tmp_path_factory: pytest.TempPathFactory, low: int, bits: int, seed: int, **how: Any) -> None:
     low = min(low, INT64.max - 2**bits)
-    forest = forest_between(low, low + 2**bits, rows=200, classes=classes, trees=trees, leaf=leaf, seed=seed)
-    samples = np.concatenate([around_thresholds(forest, seed), at_ends(4, 100, seed)])
+    forest = forest_between(low, low + 2**bits, rows=200, seed=seed, **how)
+    samples = np.concatenate([around_thresholds(forest, seed), at_ends(forest.n_features_in_, 100, seed)])
     for voting in ("soft", "majority"):
         folder = converted(forest, tmp_path_factory.mktemp("any"), voting=voting)
         wanted = reference_decisions(forest, voting, samples)
@@ -276,7 +294,7 @@ def test_ties_are_scikit_learns() -> None:
     ties = 0
     for seed in range(30):
         forest = tied_forest(seed)
-        votes = sum(leaf_votes(tree.tree_, "soft")[tree.apply(EVERY_TIED)] for tree in forest.estimators_)
+        votes = sum(leaf_votes(tree, "soft")[tree.apply(EVERY_TIED.astype(np.float32))] for tree in trees_of(forest))
         ties += (votes[:, 0] == votes[:, 1]).sum()
         assert reference_decisions(forest, "soft", EVERY_TIED) == forest.predict(EVERY_TIED).tolist()
     assert ties > 10

@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from upfml import tables
-from upfml.bench import inference, path
+from upfml.bench import inference, live, path
 from upfml.errors import UserError
 from upfml.figures import (
     accuracy,
     bench_inference,
+    bench_live,
     bench_path,
     context_switches,
     cpu_usage,
@@ -64,7 +65,7 @@ def decisions(trials: int = 3) -> pd.DataFrame:
             stamps = dict(zip(("features", "label", "delivered"), steps, strict=True))
             rows = {"label": label, "predicted": np.where(random.random(100) < 0.05, 1 - label, label)}
             rows |= {f"t_{name}_ns": 10**12 + at for name, at in stamps.items()}
-            rows |= {"t_packet_ns": 10**12, "t_start_ns": 10**12 + start.astype("int64")}
+            rows |= {"repeats": 0, "t_packet_ns": 10**12, "t_start_ns": 10**12 + start.astype("int64")}
             frames.append(of_run(pd.DataFrame(rows), arm, trial))
     return pd.concat(frames, ignore_index=True)
 
@@ -135,11 +136,22 @@ def inferences() -> pd.DataFrame:
 def ways() -> pd.DataFrame:
     """The steps of a packet's way, dearer with more flows."""
     rows = [
-        (flows, step, at * flows**0.2, flows**0.2, 1 / len(path.STEPS), float(at))
+        (flows, *way, step, at * flows**0.2, flows**0.2, 1 / len(path.STEPS), float(at))
         for flows in (1, 1_000, 1_000_000)
+        for way in path.WAYS
         for at, step in enumerate(path.STEPS, 1)
     ]
     return pd.DataFrame(rows, columns=path.COLUMNS)
+
+
+def saturated() -> pd.DataFrame:
+    """Four turns of every arm of the live benchmark, the engines ever slower."""
+    rows = [
+        (arm, engine, turn, 1e6 / (at + 1) + 1e4 * turn, 2 / (at + 1), 4e6, 0.2, 0.99, 32 * bool(engine), 7, "native")
+        for turn in range(4)
+        for at, (arm, engine) in enumerate(live.ARMS)
+    ]
+    return pd.DataFrame(rows, columns=live.COLUMNS)
 
 
 def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -173,6 +185,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "flow_table": lambda: flow_table.draw(flooded(), 20),
     "bench_inference": lambda: bench_inference.draw(inferences()),
     "bench_path": lambda: bench_path.draw(ways()),
+    "bench_live": lambda: bench_live.draw(saturated()),
 }
 
 
@@ -282,3 +295,10 @@ def test_refused_forests_are_drawn_with_their_engine_and_reason() -> None:
     said = words(FIGURES["bench_inference"]())
     assert "Refused by tailcall: depth20-trees500: too many jumps" in said
     assert "Results as scikit-learn's: all." in said
+
+
+def test_the_live_benchmark_says_what_was_decided_and_lost() -> None:
+    said = words(FIGURES["bench_live"]())
+    assert all(engine in said for engine in inference.ENGINES)
+    assert "384 decisions" in said and "21 events lost" in said
+    assert "1.00 ×" in said and "0.50 × [0.50, 0.50]" in said

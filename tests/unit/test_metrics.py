@@ -17,7 +17,7 @@ POINT = "depth10-trees10"
 def decisions(arm: str, trial: int, labels: list[int], predicted: list[int], stamps: tuple[int, ...]) -> pd.DataFrame:
     """Decisions of one run, all with the same time stamps relative to the packet's arrival."""
     names = ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns", "t_delivered_ns"]
-    frame = pd.DataFrame({"label": labels, "predicted": predicted})
+    frame = pd.DataFrame({"label": labels, "predicted": predicted, "repeats": 0})
     for name, stamp in zip(names, stamps, strict=True):
         frame[name] = 10**12 + stamp
     for at, (name, value) in enumerate(zip(metrics.RUN, (arm, POINT, trial), strict=True)):
@@ -63,12 +63,17 @@ def test_gather_reads_files_of_several_runs_and_keeps_empty_ones_apart(tmp_path:
         paths.append(tmp_path / f"runs/{arm}/{POINT}/trial-{trial}/decisions.parquet")
         frame = tables.empty(tables.DECISIONS)
         if arm == "user":
-            frame.loc[0] = ["f", 1, 5, 10, 1, 10, 1, 0, 1, 1, 2, 3, 4, 4]
+            frame.loc[0] = ["f", 1, 5, 10, 1, 10, 1, 0, 0, 0, 1, 1, 2, 3, 4, 4]
             frame = tables.typed(frame, tables.DECISIONS)
         tables.write(frame, paths[-1], tables.DECISIONS)
     gathered = metrics.gather(paths, tables.DECISIONS)
     assert gathered[metrics.RUN].to_numpy().tolist() == [["user", POINT, 2]]
     assert gathered["t_label_ns"].dtype == "int64"
+
+
+def test_decisions_that_were_not_sent_count_as_the_one_before_them() -> None:
+    frame = decisions("kernel", 1, [0, 0, 1], [0, 1, 1], (0, 1, 2, 3, 4)).assign(repeats=[5, 0, 2])
+    assert metrics.confusion(frame).tolist() == [[6, 1], [0, 3]]
 
 
 def test_losses_are_gathered_and_pooled(tmp_path: Path) -> None:

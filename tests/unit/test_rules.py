@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = {
     *("provision", "testbed", "capture", "classify", "sweep_point", "exactness_run"),
-    *("bench_lock", "bench_replay", "bench_inference", "bench_path"),
+    *("bench_lock", "bench_replay", "bench_inference", "bench_path", "bench_delivery", "bench_live"),
 }
 
 
@@ -52,6 +52,7 @@ def test_measured_rules_hold_all_cores() -> None:
         ("results/exactness.json", {"exactness_run", "exactness"}, {"classify", "sweep_point"}),
         ("bench", {"bench_inference", "bench_path", "figure_bench_inference", "figure_bench_path"}, {"classify"}),
         ("figures/bench_inference.pdf", {"windows", "bench_inference"}, {"bench_path", "convert"}),
+        ("figures/bench_live.pdf", {"train", "testbed", "bench_live"}, {"bench_path", "convert", "classify"}),
         ("provision", {"provision"}, {"testbed"}),
     ],
 )
@@ -66,6 +67,21 @@ def test_a_figure_needs_only_what_it_shows(
 def test_the_papers_scale_is_a_preset(tmp_path: Path) -> None:
     preset = str(ROOT / "presets/paper.yaml")
     assert jobs(snakemake(tmp_path, "--cores", "4", "--dry-run", "all", "--configfile", preset))["classify"] == 10
+
+
+def test_commands_with_a_preset_are_as_snakemake_reads_them(tmp_path: Path) -> None:
+    """Whatever follows --configfile is a file to Snakemake."""
+    texts = [
+        (ROOT / name).read_text() for name in ("README.md", "config.yaml", "presets/paper.yaml", "presets/bench.yaml")
+    ]
+    found = {
+        words for text in texts for words in re.findall(r"snakemake (--cores \d .*?--configfile [\w/.]+[^`#\n]*)", text)
+    }
+    commands = {tuple(words.replace("presets/", f"{ROOT}/presets/").split()) for words in found}
+    assert len(commands) == 2
+    for words in commands:
+        planned = snakemake(tmp_path, "--dry-run", *words)
+        assert jobs(planned)["total"] > 1
 
 
 def test_the_sweep_follows_the_configuration(tmp_path: Path) -> None:

@@ -34,10 +34,8 @@ def packet_events(times_ns: list[int]) -> np.ndarray:
 
 def classify(model: Path, packets: np.ndarray, lost: int = 0) -> tuple[list[tuple[int, ...]], dict[str, int]]:
     """(t_packet_ns, window, packets, features) of each decision, and what the classifier counted."""
-    classifier = UserClassifier(model, DEFINITION, "window")
-    if lost:
-        classifier.lost(lost)
-    classifier.events(packets)
+    classifier = UserClassifier(model, DEFINITION, "window", lambda: lost)
+    classifier.take(packets)
     rows = classifier.table()[["t_packet_ns", "window", "packets", *tables.FEATURES]]
     return list(rows.itertuples(index=False, name=None)), classifier.counts
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.forests import noisy_forest
 
+from upfml.model import trees_of
 from upfml.voting import SOFT_ONE, leaf_votes, round_shares
 
 
@@ -25,14 +26,14 @@ def test_a_leafs_shares_add_up(counts: list[list[int]]) -> None:
 
 def test_rounded_shares_are_the_votes_and_stay() -> None:
     forest = noisy_forest(trees=3, depth=6)
-    votes = [leaf_votes(tree.tree_, "soft") for tree in forest.estimators_]
-    for tree, of_tree in zip(round_shares(forest).estimators_, votes, strict=True):
-        assert (tree.tree_.value[:, 0] * SOFT_ONE == of_tree).all()
-        assert (leaf_votes(tree.tree_, "soft") == of_tree).all()
+    votes = [leaf_votes(tree, "soft") for tree in trees_of(forest)]
+    for tree, of_tree in zip(trees_of(round_shares(forest)), votes, strict=True):
+        assert (tree.value[:, 0] * SOFT_ONE == of_tree).all()
+        assert (leaf_votes(tree, "soft") == of_tree).all()
 
 
 def test_scikit_learns_averages_are_the_sums_of_votes() -> None:
     forest = noisy_forest(trees=7, depth=6)
     samples = np.random.default_rng(0).integers(0, 10**6, (1_000, 4))
-    votes = sum(leaf_votes(tree.tree_, "soft")[tree.apply(samples)] for tree in forest.estimators_)
+    votes = sum(leaf_votes(tree, "soft")[tree.apply(samples.astype(np.float32))] for tree in trees_of(forest))
     assert (forest.predict_proba(samples) == votes / SOFT_ONE / 7).all()

@@ -64,6 +64,39 @@ rule bench_path:
         "../scripts/bench_path.py"
 
 
+rule bench_delivery:
+    input:
+        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+    output:
+        "results/bench/delivery.csv",
+    log:
+        "results/logs/bench_delivery.log",
+    threads: ALL_CORES
+    params:
+        repeats=config["bench"]["repeats"],
+    message:
+        "Timing ways to deliver a decision"
+    script:
+        "../scripts/bench_delivery.py"
+
+
+rule bench_live:
+    input:
+        testbed="results/testbed.json",
+        forest=f"results/train/{DEPLOYED_POINT}/forest.joblib",
+    output:
+        "results/bench/live.csv",
+    log:
+        "results/logs/bench_live.log",
+    threads: ALL_CORES
+    params:
+        config=section("seed", "testbed", "features", "flow_table", "convert", "classify", "delivery", "bench"),
+    message:
+        "Saturating the live UPF without a program and with each"
+    script:
+        "../scripts/bench_live.py"
+
+
 rule figure_bench_inference:
     input:
         rules.bench_inference.output,
@@ -112,10 +145,36 @@ rule figure_bench_path:
         "../scripts/figure_bench_path.py"
 
 
+rule figure_bench_live:
+    input:
+        rules.bench_live.output,
+    output:
+        pdf=report(
+            "figures/bench_live.pdf",
+            caption="../report/bench_live.rst",
+            category="Benchmark",
+            labels={"figure": "Packets per second at saturation", "format": "PDF"},
+        ),
+        png=report(
+            "figures/bench_live.png",
+            caption="../report/bench_live.rst",
+            category="Benchmark",
+            labels={"figure": "Packets per second at saturation", "format": "PNG"},
+        ),
+    log:
+        "results/logs/figure_bench_live.log",
+    message:
+        "Drawing what the live UPF forwards at saturation"
+    script:
+        "../scripts/figure_bench_live.py"
+
+
 rule bench:
     input:
         rules.bench_lock.output,
         rules.bench_replay.output,
+        rules.bench_delivery.output,
         rules.figure_bench_inference.output,
         rules.figure_bench_path.output,
+        rules.figure_bench_live.output,
     localrule: True

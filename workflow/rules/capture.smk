@@ -18,7 +18,7 @@ rule capture:
         "results/logs/capture.log",
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "classify", "capture"),
+        config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "capture"),
     message:
         "Capturing the training trace for {params.config[capture][duration_s]} s"
     script:

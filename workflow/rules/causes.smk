@@ -11,7 +11,7 @@ rule causes:
         "results/logs/accuracy_causes.log",
     params:
         config=section("seed", "features"),
-        model={key: config["model"][key] for key in ("deployed", "min_samples_leaf")},
+        model={key: config["model"][key] for key in ("kind", "deployed", "min_samples_leaf")},
     message:
         "Measuring what each cause costs in accuracy"
     script:

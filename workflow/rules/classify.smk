@@ -20,7 +20,7 @@ rule classify:
     # All cores: a measured run never shares the machine with another rule.
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "classify", "runs"),
+        config=section("seed", "testbed", "traffic", "features", "flow_table", "classify", "delivery", "runs"),
     message:
         "Running block {wildcards.trial}: every arm once, {params.config[runs][duration_s]} s each"
     script:

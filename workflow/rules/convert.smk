@@ -1,4 +1,6 @@
-# scikit-learn to C: for user space as emlearn writes it, for the kernel adapted and divided over tail calls.
+# scikit-learn to C: for user space as emlearn writes it, for the kernel what the engine takes (upfml/engines).
+
+from upfml.engines import FILES
 
 
 rule convert:
@@ -7,7 +9,7 @@ rule convert:
     output:
         expand(
             "results/convert/{{point}}/{name}",
-            name=["model.h", "model.c", "model.so", "forest.h", "forest_parts.h", "engine.h"],
+            name=["model.h", "model.c", "model.so", "forest.h", "engine.h"] + FILES[config["classify"]["engine"]],
         ),
         parts="results/convert/{point}/parts.json",
     log:

@@ -21,7 +21,7 @@ rule exactness_run:
         "results/logs/exactness_run.log",
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "classify", "exactness"),
+        config=section("seed", "testbed", "traffic", "features", "flow_table", "classify", "delivery", "exactness"),
     message:
         "Kernel and user space on the same live packets for {params.config[exactness][duration_s]} s"
     script:

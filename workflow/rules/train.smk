@@ -12,6 +12,7 @@ rule train:
     params:
         seed=config["seed"],
         point=lambda wildcards: upfml_config.points(config)[wildcards.point],
+        kind=config["model"]["kind"],
         min_samples_leaf=config["model"]["min_samples_leaf"],
     message:
         "Training {wildcards.point}"

@@ -13,7 +13,7 @@ with rule(snakemake):
     found = study.run(
         trace,
         int(config["features"]["window_ms"] * 1_000_000),
-        {**model["deployed"], "min_samples_leaf": model["min_samples_leaf"]},
+        {**model["deployed"], "kind": model["kind"], "min_samples_leaf": model["min_samples_leaf"]},
         config["seed"],
     )
     tables.write_json(found, snakemake.output[0])

@@ -6,5 +6,4 @@ from upfml.glue import rule
 
 with rule(snakemake):
     table = inference.measure(tables.read(snakemake.input[0], tables.WINDOWS), snakemake.params.config)
-    with tables.whole_file(snakemake.output[0]) as partial:
-        table.to_csv(partial, index=False, float_format="%.6g")
+    tables.write_csv(table, snakemake.output[0])

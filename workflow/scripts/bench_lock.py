@@ -9,5 +9,4 @@ from upfml.glue import rule
 
 with rule(snakemake):
     table = lock.measure(Path(snakemake.input.model).parent, Definition.of(snakemake.params.config["features"]))
-    with tables.whole_file(snakemake.output[0]) as partial:
-        table.to_csv(partial, index=False)
+    tables.write_csv(table, snakemake.output[0])

@@ -15,5 +15,4 @@ with rule(snakemake):
         config["bench"]["flows"],
         config["bench"]["repeats"],
     )
-    with tables.whole_file(snakemake.output[0]) as partial:
-        table.to_csv(partial, index=False, float_format="%.6g")
+    tables.write_csv(table, snakemake.output[0])

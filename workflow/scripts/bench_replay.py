@@ -9,5 +9,4 @@ from upfml.glue import rule
 with rule(snakemake):
     packets = tables.read(snakemake.input.packets, tables.PACKETS)
     table = replay.measure(packets, Path(snakemake.input.model).parent)
-    with tables.whole_file(snakemake.output[0]) as partial:
-        table.to_csv(partial, index=False)
+    tables.write_csv(table, snakemake.output[0])

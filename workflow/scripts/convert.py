@@ -10,8 +10,9 @@ from upfml.glue import rule
 
 with rule(snakemake):
     folder, config = Path(snakemake.output.parts).parent, snakemake.params.config
+    forest = joblib.load(snakemake.input[0])
     convert.write(
-        joblib.load(snakemake.input[0]),
+        forest,
         config["convert"]["division"],
         config["classify"]["engine"],
         folder,
@@ -19,4 +20,4 @@ with rule(snakemake):
         voting=config["convert"]["voting"],
         definition=Definition.of(config["features"]),
     )
-    convert.shared_library(folder)
+    convert.shared_library(folder, forest.n_features_in_)

@@ -9,6 +9,7 @@ with rule(snakemake):
     windows = tables.read(snakemake.input[0], tables.WINDOWS)
     parameters = {
         **snakemake.params.point,
+        "kind": snakemake.params.kind,
         "min_samples_leaf": snakemake.params.min_samples_leaf,
         "seed": snakemake.params.seed,
     }

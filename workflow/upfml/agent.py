@@ -12,28 +12,26 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from upfml import tables
-from upfml.bpf import Module, Program, VerifierRefused
-from upfml.capture import PacketCounter, PacketRecorder, collector
+from upfml import events, tables
+from upfml.bpf import Module, Program
+from upfml.capture import PacketRecorder, collector
 from upfml.classify import kernel
 from upfml.classify.user import UserClassifier
+from upfml.delivery import Delivery, Dropper, Reader
 from upfml.errors import UserError
 from upfml.job import Job
-from upfml.reader import Reader
 
-PERF_PAGES = 64
-"""Pages of perf buffer a CPU (256 KiB), a power of two; BCC's own default is 8."""
-_EXACTNESS_PAGES = 1024
-"""Nothing is timed in this arm, and nothing should be lost."""
-
-_POLL_MS = 200
+_EXACTNESS_PAGES = 4096
+"""Of buffer: nothing is timed in that arm, and nothing should be lost."""
+_WAIT_S = 0.2
 
 
 class Recorder(Protocol):
@@ -51,70 +49,76 @@ class Arm:
 
     module: Module
     programs: list[Program]  # the first is the one to attach
-    readers: Mapping[str, Reader]  # by perf buffer
+    delivery: Delivery
+    readers: Mapping[str, Reader]  # by buffer
     results: Mapping[str, Recorder]  # by file name
     counts: Mapping[str, int]  # what user space counts for itself
-    perf_pages: int = PERF_PAGES
 
 
-def _collector(job: Job, reader: Reader, results: Mapping[str, Recorder], counts: Mapping[str, int]) -> Arm:
-    module = collector(job.definition, job.flow_table)
-    return Arm(module, [module.load("collect")], {"packets": reader}, results, counts)
+def _collector(job: Job) -> tuple[Module, list[Program], Delivery]:
+    module = collector(job.definition, job.flow_table, job.delivery)
+    return module, [module.load("collect")], job.delivery
+
+
+def _user_classifier(job: Job, module: Module) -> UserClassifier:
+    return UserClassifier(job.needed_model, job.definition, job.when, lambda: module.counters()["event_lost"])
 
 
 def collect(job: Job) -> Arm:
     """The arm `collect`: nothing is classified, nothing kept."""
-    return _collector(job, PacketCounter(), {}, {})
+    return Arm(*_collector(job), {"packets": Dropper(events.PACKET_EVENT)}, {}, {})
 
 
 def capture(job: Job) -> Arm:
     """The training trace."""
     recorder = PacketRecorder()
-    return _collector(job, recorder, {"packets": recorder}, {})
+    return Arm(*_collector(job), {"packets": recorder}, {"packets": recorder}, {})
 
 
 def user(job: Job) -> Arm:
     """The arm `user`."""
-    classifier = UserClassifier(job.needed_model, job.definition, job.when)
-    return _collector(job, classifier, {"decisions": classifier}, classifier.counts)
+    module, programs, delivery = _collector(job)
+    classifier = _user_classifier(job, module)
+    return Arm(module, programs, delivery, {"packets": classifier}, {"decisions": classifier}, classifier.counts)
 
 
 def in_kernel(job: Job) -> Arm:
     """The arm `kernel`."""
-    module, programs = kernel.load(job.needed_model, job.definition, job.when, job.flow_table)
-    decisions = kernel.DecisionRecorder()
-    return Arm(module, programs, {"decisions": decisions}, {"decisions": decisions}, {})
+    module, programs = kernel.load(
+        job.needed_model, job.definition, job.when, job.flow_table, job.delivery, emit=job.emit
+    )
+    decisions = kernel.DecisionRecorder(module)
+    return Arm(module, programs, job.delivery, {"decisions": decisions}, {"decisions": decisions}, {})
 
 
-class _RecordAndClassify(Reader):
+class _RecordAndClassify:
     """Both, for the arm `exactness`."""
+
+    event = events.PACKET_EVENT
 
     def __init__(self, recorder: PacketRecorder, classifier: UserClassifier) -> None:
         self._recorder, self._classifier = recorder, classifier
 
-    def event(self, cpu: int, data: int, size: int) -> None:
-        self.received += 1
-        self._recorder.event(cpu, data, size)
-        self._classifier.event(cpu, data, size)
-
-    def lost(self, count: int) -> None:
-        self._classifier.lost(count)
+    def take(self, events: np.ndarray) -> None:
+        self._recorder.take(events)
+        self._classifier.take(events)
 
 
 def exactness(job: Job) -> Arm:
     """Kernel and user space classify the same packets, and every packet is kept: for upfml/exactness.py."""
+    delivery = replace(job.delivery, pages=_EXACTNESS_PAGES)
     module, programs = kernel.load(
-        job.needed_model, job.definition, job.when, job.flow_table, also=["HAND_OUT_PACKETS"]
+        job.needed_model, job.definition, job.when, job.flow_table, delivery, also=["HAND_OUT_PACKETS"]
     )
-    packets, decisions = PacketRecorder(), kernel.DecisionRecorder()
-    classifier = UserClassifier(job.needed_model, job.definition, job.when)
+    packets, decisions = PacketRecorder(), kernel.DecisionRecorder(module)
+    classifier = _user_classifier(job, module)
     return Arm(
         module,
         programs,
+        delivery,
         {"packets": _RecordAndClassify(packets, classifier), "decisions": decisions},
         {"packets": packets, "user": classifier, "kernel": decisions},
         classifier.counts,
-        _EXACTNESS_PAGES,
     )
 
 
@@ -138,24 +142,23 @@ def run(job: Job) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     arm = ARMS[job.arm](job)
-    for buffer, reader in arm.readers.items():
-        arm.module.read_events(buffer, reader.event, arm.perf_pages, reader.lost)
+    delivered = arm.delivery.open(arm.module, arm.readers)
     arm.module.attach(job.device, arm.programs[0], job.xdp_mode)
     try:
         (job.out / "ready").touch()
         while not stopping:
-            arm.module.poll(_POLL_MS)
+            delivered.wait(_WAIT_S)
     finally:
         arm.module.detach(job.device, job.xdp_mode)
-    arm.module.poll(0)
+    delivered.drain()
     for name, recorder in arm.results.items():
         tables.write(recorder.table(), job.out / f"{name}.parquet", recorder.schema)
     tables.write_json(
         {
             "arm": job.arm,
             "xdp_mode": job.xdp_mode,
-            "perf_pages": arm.perf_pages,
-            "received": sum(reader.received for reader in arm.readers.values()),
+            "delivery": asdict(arm.delivery),
+            "received": delivered.received,
             "counters": arm.module.counters() | {"flows_evicted": arm.module.flows_evicted()},
             "user_space": arm.counts,
             "programs": [vars(program) for program in arm.programs],
@@ -173,9 +176,6 @@ def main() -> int:
         run(Job.read(arguments.job))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-    except VerifierRefused as error:
-        remedy = "choose a smaller model.deployed, or more programs in convert.division"
-        print(f"error: {error}\n  remedy: {remedy}", file=sys.stderr)
     else:
         return 0
     return 1

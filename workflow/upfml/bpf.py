@@ -31,12 +31,15 @@ _LOG_BYTES = 16 << 20
 _LOG_MESSAGES, _LOG_STATISTICS = 1, 4
 
 
-class VerifierRefused(Exception):
-    """The kernel would not load a program; `reason` is the verifier's last word."""
+class KernelRefused(UserError):
+    """The kernel would not load or call a program; `reason` is mostly the verifier's last word."""
 
     def __init__(self, program: str, reason: str) -> None:
-        super().__init__(f"the verifier refused {program}: {reason}")
-        self.program = program
+        super().__init__(
+            f"the kernel refuses {program}: {reason}",
+            "a forest that is too large for other engines fits classify.engine: table; for what else a program needs "
+            "of a kernel see `snakemake provision`",
+        )
         self.reason = reason
 
 
@@ -116,14 +119,14 @@ class Module:
                 f"{source} does not compile or its maps cannot be made: {error}",
                 "see the compiler's message above; root and a kernel with BPF are needed (`snakemake provision`)",
             ) from error
-        self.source = source
+        self.source, self.defines = source, constants
 
     def __getitem__(self, table: str) -> Any:
         """A map, as BCC's table object."""
         return self._bcc[table.encode()]
 
     def load(self, function: str, kind: int = XDP) -> Program:
-        """Load a program. Raises VerifierRefused with the verifier's reason."""
+        """Load a program. Raises KernelRefused with the verifier's reason."""
         text = self._bcc.dump_func(function.encode())
         code = ctypes.create_string_buffer(text, len(text))
         attr = ProgLoadAttr(
@@ -140,22 +143,18 @@ class Module:
             attr.log_level, attr.log_size, attr.log_buf = _LOG_MESSAGES, _LOG_BYTES, ctypes.addressof(log)
             fd = bpf(BPF_PROG_LOAD, attr)
             if fd < 0:
-                raise VerifierRefused(function, _last_word(log.value.decode(errors="replace"), -fd))
+                raise KernelRefused(function, _last_word(log.value.decode(errors="replace"), -fd))
         info: ProgInfo = prog_info(fd)
         return Program(function, fd, info.xlated_prog_len // 8, info.jited_prog_len, info.verified_insns)
 
-    def read_events(
-        self,
-        table: str,
-        callback: Callable[[int, int, int], None],
-        pages: int,
-        lost: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        """Have `poll` call back (cpu, address, bytes) for each event of a perf buffer of `pages` pages a CPU.
+    def tail_call(self, table: str, slot: int, program: Program) -> None:
+        """Put a program into a program array, where others find it to call."""
+        self[table][ctypes.c_int(slot)] = ctypes.c_int(program.fd)
 
-        And `lost` with a number of events that found no room in it.
-        """
-        self[table].open_perf_buffer(callback, page_cnt=pages, lost_cb=lost)
+    def read_events(self, table: str, callback: Callable[[int, int, int], None], pages: int) -> None:
+        """Have `poll` call back (cpu, address, bytes) for each event of a perf buffer of `pages` pages a CPU."""
+        # Who finds no room is counted by the program; BCC would print it.
+        self[table].open_perf_buffer(callback, page_cnt=pages, lost_cb=lambda _: None)
 
     def poll(self, timeout_ms: int) -> None:
         """Deliver the events that are there, waiting up to `timeout_ms` for the first."""

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
 import pandas as pd
 
 from upfml import events, tables
 from upfml.bpf import Module
+from upfml.delivery import READ_AT_ONCE, Delivery
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
-from upfml.reader import Reader
 
 
-def collector(definition: Definition, flow_table: FlowTable, *, replay: bool = False) -> Module:
+def collector(
+    definition: Definition, flow_table: FlowTable, delivery: Delivery = READ_AT_ONCE, *, replay: bool = False
+) -> Module:
     """bpf/collect.bpf.c, compiled; with `replay` it takes arrival times from packets' metadata."""
     clock: dict[str, int | str | None] = {"REPLAY_CLOCK": None} if replay else {}
-    return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **clock})
+    return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **delivery.defines(), **clock})
 
 
-class PacketCounter(Reader):
-    """Every packet event reaches user space and is dropped there."""
-
-    def event(self, cpu: int, data: int, size: int) -> None:
-        """Count it."""
-        self.received += 1
-
-
-class PacketRecorder(Reader):
+class PacketRecorder:
     """Every packet event becomes a row of the packets table."""
 
-    schema = tables.PACKETS
+    event, schema = events.PACKET_EVENT, tables.PACKETS
 
     def __init__(self) -> None:
-        self._raw = bytearray()
+        self._taken = [np.empty(0, events.PACKET_EVENT)]
 
-    def event(self, cpu: int, data: int, size: int) -> None:
-        """Keep its bytes: 80 a packet."""
-        self.received += 1
-        self._raw += ctypes.string_at(data, events.PACKET_EVENT.itemsize)
+    def take(self, events: np.ndarray) -> None:
+        """Keep them: 80 bytes a packet."""
+        self._taken.append(events)
 
     def table(self) -> pd.DataFrame:
         """The packets in the order in which they arrived."""
-        packets = np.frombuffer(self._raw, events.PACKET_EVENT)
+        packets = np.concatenate(self._taken)
         return events.packets_table(packets[np.argsort(packets["t_ns"], kind="stable")])

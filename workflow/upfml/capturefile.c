@@ -34,6 +34,7 @@
 #define TUNNEL_BYTES 50
 #define TUNNEL_IP_AT 14
 #define TUNNEL_IP_LENGTH_AT 16
+#define TUNNEL_IP_CHECKSUM_AT 24
 #define TUNNEL_UDP_AT 34
 #define TUNNEL_UDP_LENGTH_AT 38
 #define TUNNEL_GTPU_LENGTH_AT 44
@@ -226,6 +227,16 @@ static bool link_layer(int type, const uint8_t *packet, uint32_t bytes, uint32_t
 	return true;
 }
 
+/* Ones' complement (RFC 1071) of a tunnel's IPv4 header, in which it is zero. */
+static uint16_t tunnel_checksum(const uint8_t *tunnel)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t at = TUNNEL_IP_AT; at < TUNNEL_UDP_AT; at += sizeof(uint16_t))
+		sum += read16(tunnel + at);
+	return (0xffff - sum % 0xffff) % 0xffff;
+}
+
 /* Make a packet a frame of at most frame_bytes_max bytes in `record`. False when it has no whole link layer. */
 static bool to_frame(struct capture *capture, const struct pcap_pkthdr *header, const uint8_t *packet,
 		     struct record *record)
@@ -248,6 +259,8 @@ static bool to_frame(struct capture *capture, const struct pcap_pkthdr *header, 
 		before_bytes = TUNNEL_BYTES;
 		memcpy(before, capture->tunnel, TUNNEL_BYTES);
 		write16(before + TUNNEL_IP_LENGTH_AT, TUNNEL_BYTES - TUNNEL_IP_AT + inner_bytes);
+		write16(before + TUNNEL_IP_CHECKSUM_AT, 0);
+		write16(before + TUNNEL_IP_CHECKSUM_AT, tunnel_checksum(before));
 		write16(before + TUNNEL_UDP_LENGTH_AT, TUNNEL_BYTES - TUNNEL_UDP_AT + inner_bytes);
 		write16(before + TUNNEL_GTPU_LENGTH_AT, inner_bytes);
 	} else if (type == DLT_EN10MB) {

@@ -41,6 +41,11 @@ def check(config: Mapping[str, Any]) -> None:
             f"config: model.deployed {deployed} is not a point of the sweep",
             "add its max_depth and n_estimators to model.max_depth and model.n_estimators",
         )
+    if model["kind"] == "decision_tree" and model["n_estimators"] != [1]:
+        raise UserError(
+            f"config: model.n_estimators is {model['n_estimators']}, but a decision_tree is one tree",
+            "set model.n_estimators to [1] and model.deployed.n_estimators to 1, or model.kind to a forest",
+        )
     division = config["convert"]["division"]
     if isinstance(division, list):
         other = [trees for trees in model["n_estimators"] if trees != sum(division)]

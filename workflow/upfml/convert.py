@@ -1,4 +1,4 @@
-"""scikit-learn forest → emlearn → C for user space → C for the kernel (paper, section 3.2).
+"""scikit-learn model of trees → emlearn → C for user space → C for the kernel (paper, section 3.2).
 
 emlearn writes one function a tree and a function that votes. It is handed the forest's trees with two things settled
 beforehand, because left to itself it changes what the forest decides:
@@ -13,14 +13,13 @@ beforehand, because left to itself it changes what the forest decides:
 
 With `emlearn` and `majority` user space compiles emlearn's file as it is. For the kernel the text is adapted as in the
 paper: kernel types instead of <stdint.h>, votes set one by one rather than by an aggregate initialiser (which calls
-memset), no floating-point model_predict_proba; and its trees are divided over programs that tail-call each other.
+memset), no floating-point model_predict_proba. What engines add to that is in upfml/engines.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -28,17 +27,15 @@ from typing import Any, Literal
 import emlearn
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from upfml import native, tables
+from upfml.engines import inline, table, tailcall
 from upfml.errors import UserError
 from upfml.features import Definition
+from upfml.model import TreeModel, check_for_c, trees_of
 from upfml.voting import Voting, leaf_votes
 
 Thresholds = Literal["exact", "emlearn"]
-
-TAIL_CALLS_MAX = 33
-"""The kernel's MAX_TAIL_CALL_CNT."""
 
 _TREE = re.compile(r"\bint32_t model_tree_(\d+)\(")
 _LEAF = re.compile(r"\breturn (\d+);")
@@ -80,19 +77,15 @@ def _first_above(threshold: NDArray[np.float64]) -> NDArray[np.int64]:
     return high
 
 
-def c_model(forest: RandomForestClassifier, thresholds: Thresholds, voting: Voting) -> str:
+def c_model(forest: TreeModel, thresholds: Thresholds, voting: Voting) -> str:
     """The forest as emlearn's C: inline trees over int64 features.
 
     With majority voting it is emlearn's text unmodified. With soft voting the trees are emlearn's but for their leaves,
     and model_predict adds up what these give. Raises UserError when emlearn's output is not of the form that is adapted
-    here and by `for_kernel`, or when the forest's classes are not 0, 1, … as the C model counts them.
+    here and by `for_kernel`, or when no C can be made of the model (model.check_for_c).
     """
-    if forest.classes_.tolist() != list(range(forest.n_classes_)):
-        raise UserError(
-            f"the forest's classes are {forest.classes_.tolist()}, but its C model counts from 0",
-            "train it on windows of every class",
-        )
-    votes = [leaf_votes(estimator.tree_, voting) for estimator in forest.estimators_]
+    check_for_c(forest)
+    votes = [leaf_votes(tree, voting) for tree in trees_of(forest)]
     if voting == "majority":
         return _emlearn(forest, thresholds, votes)
     distinct = [np.unique(rows, axis=0, return_inverse=True) for rows in votes]
@@ -100,7 +93,7 @@ def c_model(forest: RandomForestClassifier, thresholds: Thresholds, voting: Voti
     return _soft(_emlearn(forest, thresholds, places), [rows for rows, _ in distinct])
 
 
-def _emlearn(forest: RandomForestClassifier, thresholds: Thresholds, values: Sequence[NDArray[Any]]) -> str:
+def _emlearn(forest: TreeModel, thresholds: Thresholds, values: Sequence[NDArray[Any]]) -> str:
     """emlearn's C of the forest, where a leaf of tree t returns the place of the largest in its row of values[t]."""
     estimators = [
         SimpleNamespace(
@@ -115,7 +108,7 @@ def _emlearn(forest: RandomForestClassifier, thresholds: Thresholds, values: Seq
                 value=rows[:, np.newaxis, :],  # nodes, outputs, classes
             ),
         )
-        for tree, rows in zip((estimator.tree_ for estimator in forest.estimators_), values, strict=True)
+        for tree, rows in zip(trees_of(forest), values, strict=True)
     ]
     stand_in = SimpleNamespace(estimators_=estimators)
     converted = emlearn.convert(stand_in, kind="RandomForestClassifier", method="inline", dtype=_FEATURE_TYPE)
@@ -184,83 +177,61 @@ def for_kernel(model: str) -> str:
     for forbidden in ("stdint.h", "float", "double", "predict_proba", "= {0"):
         if forbidden in text:
             raise UserError(f"the converted model still has `{forbidden}`", "use the emlearn of envs/requirements.lock")
-    return f"#pragma once\n#define MODEL_CLASSES {classes}\n{text}"
-
-
-def divide(trees: int, division: int | Sequence[int]) -> list[list[int]]:
-    """Which trees each program evaluates: `division` programs of nearly equal size, or programs of the sizes listed.
-
-    3 divides 10 trees into 4/3/3, as the paper does. A number of programs is cut to the number of trees.
-    Raises UserError when sizes do not add up to `trees`, or programs exceed the kernel's limit of tail calls.
-    """
-    if isinstance(division, int):
-        parts = [list(map(int, part)) for part in np.array_split(np.arange(trees), min(division, trees))]
-    else:
-        if sum(division) != trees:
-            raise UserError(
-                f"convert.division {list(division)} adds up to {sum(division)}, not to the forest's {trees} trees",
-                "list sizes that add up, or give a number of programs",
-            )
-        edges = np.cumsum([0, *division])
-        parts = [list(range(a, b)) for a, b in pairwise(edges)]
-    if len(parts) > TAIL_CALLS_MAX:
-        raise UserError(
-            f"convert.division makes {len(parts)} programs; the kernel allows {TAIL_CALLS_MAX} tail calls",
-            f"use at most {TAIL_CALLS_MAX} programs",
-        )
-    return parts
-
-
-def tail_called(parts: Sequence[Sequence[int]], voting: Voting) -> str:
-    """The programs forest_part_0, forest_part_1, … of engines/tailcall.h, one for each list of trees."""
-    features = len(tables.FEATURES)
-    vote = {
-        "majority": f"\tpad->votes[model_tree_{{}}(features, {features})] += 1;",
-        "soft": f"\tmodel_tree_{{}}(features, {features}, pad->votes);\n\tforget_features();",
-    }[voting]
-    programs = []
-    for number, trees in enumerate(parts):
-        votes = "\n".join(map(vote.format, trees))
-        programs.append(
-            f"int forest_part_{number}(struct xdp_md *ctx)\n{{\n"
-            "\tstruct scratchpad *pad = scratchpad();\n\tconst int64_t *features;\n\n"
-            "\tif (!pad)\n\t\treturn XDP_PASS;\n"
-            "\tfeatures = (const int64_t *)&pad->decision.features;\n"
-            f"{votes}\n\treturn part_end(ctx, pad, {number + 1});\n}}\n"
-        )
-    return "\n".join(programs)
+    return text
 
 
 def write(
-    forest: RandomForestClassifier,
-    division: int | Sequence[int],
+    forest: TreeModel,
+    division: tailcall.Division,
     engine: str,
     folder: Path,
     *,
     thresholds: Thresholds,
     voting: Voting,
     definition: Definition,
+    user_space: bool = True,
 ) -> None:
-    """Write model.h (user space), forest.h, forest_parts.h and engine.h (kernel) and parts.json into `folder`.
+    """Write model.h (user space), forest.h, engine.h and what else the engine needs, and parts.json into `folder`.
 
     `definition` is that of the features on which the forest was trained; parts.json keeps it, so that the folder says
-    what the model was made for.
+    what the model was made for. `division` is for the engine `tailcall`. emlearn takes a minute for 500 trees of depth
+    20, of which the engine `table` needs nothing: it can do without model.h (`user_space`). Raises UserError when the
+    forest is not for this engine.
     """
-    model = c_model(forest, thresholds, voting)
-    parts = divide(len(forest.estimators_), division)
+    check_for_c(forest)
+    trees, features = trees_of(forest), int(forest.n_features_in_)
+    parts = [list(range(len(trees)))]
+    limits = [integer_thresholds(tree, thresholds) for tree in trees]
+    facts: dict[str, Any] = {}
     files = {
-        "model.h": model,
-        "forest.h": for_kernel(model),
-        "forest_parts.h": tail_called(parts, voting),
         "engine.h": f'#include "engines/{engine}.h"\n',
+        "forest.h": f"#pragma once\n#define MODEL_CLASSES {forest.n_classes_}\n#define MODEL_FEATURES {features}\n",
     }
+    model = c_model(forest, thresholds, voting) if user_space or engine != "table" else ""
+    if engine == "table":
+        facts, image = table.image(table.Trees(trees, limits, [leaf_votes(tree, voting) for tree in trees]))
+        with tables.whole_file(folder / "forest.bin") as partial:
+            partial.write_bytes(image)
+    else:
+        files["forest.h"] += for_kernel(model)
+    if engine == "tailcall":
+        parts = tailcall.divide([tailcall.tree_instructions(each, forest.n_classes_) for each in limits], division)
+        forget = voting == "soft" or division == "auto"  # the paper's division comes with the paper's text
+        files["forest_parts.h"] = tailcall.programs(parts, features, voting, forget=forget)
+    if engine == "inline":
+        files["forest_votes.h"] = inline.votes(len(trees), features, voting)
+    if user_space:
+        files["model.h"] = model
     for name, text in files.items():
         with tables.whole_file(folder / name) as partial:
             partial.write_text(text)
-    facts = {
+    facts |= {
+        "engine": engine,
         "parts": parts,
-        "nodes": int(sum(tree.tree_.node_count for tree in forest.estimators_)),
-        "trees": len(forest.estimators_),
+        "nodes": int(sum(tree.node_count for tree in trees)),
+        "trees": len(trees),
+        "classes": int(forest.n_classes_),
+        "features": features,
         "thresholds": thresholds,
         "voting": voting,
         "window_ns": definition.window_ns,
@@ -272,6 +243,8 @@ def write(
 _WRAPPER = """\
 #include "model.h"
 
+const int model_features = FEATURES;
+
 /* One call a window (paper, section 3.2: "encapsulated within a C wrapper"). */
 int predict(const int64_t *features)
 {
@@ -280,10 +253,13 @@ int predict(const int64_t *features)
 """
 
 
-def shared_library(folder: Path) -> Path:
-    """Compile `folder`/model.h, as it is, into `folder`/model.so for ctypes. Raises UserError when gcc fails."""
+def shared_library(folder: Path, features: int) -> Path:
+    """Compile `folder`/model.h, as it is, into `folder`/model.so for ctypes; the model takes so many features.
+
+    Raises UserError when gcc fails.
+    """
     source, library = folder / "model.c", folder / "model.so"
     with tables.whole_file(source) as partial:
         partial.write_text(_WRAPPER)
-    native.build(source, library, "-shared", "-fPIC", f"-DFEATURES={len(tables.FEATURES)}")
+    native.build(source, library, "-shared", "-fPIC", f"-DFEATURES={features}")
     return library

@@ -6,6 +6,7 @@ The sizes of both are compared by the C compiler at every load (bpf.Module passe
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -53,6 +54,8 @@ DECISION_EVENT = np.dtype(
         ("t_label_ns", "<u8"),
         ("packets", "<u4"),
         ("predicted", "<i4"),
+        ("untold", "<u4"),
+        ("model", "<u4"),
     ],
     align=True,
 )
@@ -102,16 +105,23 @@ def packets_table(events: np.ndarray) -> pd.DataFrame:
     return tables.typed(rows, tables.PACKETS)
 
 
-def decisions_table(events: np.ndarray, t_delivered_ns: np.ndarray) -> pd.DataFrame:
+def decisions_table(
+    events: np.ndarray, t_delivered_ns: np.ndarray, untold_after: Mapping[bytes, int] | None = None
+) -> pd.DataFrame:
     """Decision events (shape (n,)) and the times at which user space got them, as rows of the decisions table.
 
-    The true class is not known here: `label` is -1.
+    An event says how many decisions before it were not sent, as they changed nothing; `untold_after` says it of those
+    after a flow's last event, by flow key. The true class is not known here: `label` is -1.
     """
     index, keys = _by_flow(events)
     names = pd.Series([flow_name(key) for key in keys], dtype="str")
     rows = pd.DataFrame({"flow": names.iloc[index].reset_index(drop=True)})
-    for name in ("window", "packets", *tables.FEATURES, "predicted", "t_packet_ns", "t_features_ns", "t_label_ns"):
+    same = ["window", "packets", *tables.FEATURES, "predicted", "model", "t_packet_ns", "t_features_ns", "t_label_ns"]
+    for name in same:
         rows[name] = events[name]
+    last = np.array([(untold_after or {}).get(key, 0) for key in keys], np.int64)
+    before_next = pd.Series(events["untold"].astype(np.int64)).groupby(index).shift(-1)
+    rows["repeats"] = before_next.fillna(pd.Series(last[index])).astype(np.int64)
     rows["label"] = -1
     rows["t_start_ns"] = rows["t_packet_ns"]
     rows["t_delivered_ns"] = t_delivered_ns

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import RandomForestClassifier
 
 from upfml import tables, windows
 from upfml.classify.user import UserClassifier
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.model import TreeModel
 from upfml.reference import windows as reference
 from upfml.reference.forest import Forest
 from upfml.replay import feed
@@ -59,7 +59,7 @@ def differences(wanted: pd.DataFrame, found: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def by_sklearn(packets: pd.DataFrame, definition: Definition, forest: RandomForestClassifier) -> pd.DataFrame:
+def by_sklearn(packets: pd.DataFrame, definition: Definition, forest: TreeModel) -> pd.DataFrame:
     """What scikit-learn says of the windows that the training would compute from these packets."""
     closed = windows.closed(packets, definition).rename(columns={"t_close_ns": "t_packet_ns"})
     return closed.assign(predicted=forest.predict(closed[tables.FEATURES].to_numpy()))
@@ -75,7 +75,7 @@ def accuracy_pct(decisions: pd.DataFrame, flows: pd.DataFrame) -> float:
 class Model:
     """What classifies: the same forest in each of its forms, and what it was trained on."""
 
-    forest: RandomForestClassifier
+    forest: TreeModel
     folder: Path  # convert.write's, compiled
     voting: Voting
     definition: Definition
@@ -107,5 +107,5 @@ def replayed(model: Model, packets: pd.DataFrame, flow_table: FlowTable) -> dict
     """What kernel and user space decide on a packets table, each fed by its own program in the kernel."""
     in_kernel, _, _ = feed.classify(packets, model.folder, model.definition, model.when, flow_table)
     user = UserClassifier(model.folder, model.definition, model.when)
-    feed.collect(packets, model.definition, flow_table, user.events)
+    feed.collect(packets, model.definition, flow_table, user.take)
     return {"kernel": in_kernel, "user": user.table()}

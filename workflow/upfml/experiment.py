@@ -7,7 +7,6 @@ on which they are compared with the reference (arm `exactness`).
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,8 @@ import numpy as np
 import pandas as pd
 
 from upfml import provenance, sampling, tables
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
-from upfml.job import Job
+from upfml.agentprocess import XDP_MODE, AgentProcess, loss
 from upfml.provision import IDLE_WANTED_PCT, idle_pct
-from upfml.testbed.host import stop
 from upfml.testbed.namespaces import Namespaces
 from upfml.traffic.session import Session
 
@@ -31,11 +26,8 @@ log = logging.getLogger(__name__)
 
 IDLE_PATIENCE_S = 20.0
 """A run waits this long for the machine to be IDLE_WANTED_PCT idle; then it goes on and records what it saw."""
-XDP_MODE = "native"
 EXACTNESS_TRIAL = 999
 """The trial of arm `exactness`: its traffic is that of no other run."""
-_AGENT_START_S = 60.0
-_AGENT_END_S = 600.0
 _TEND_S = 0.1
 _PROGRESS_S = 10
 
@@ -81,7 +73,9 @@ def run(
     total_s = warmup_s + duration_s
     with testbed(config) as bed:
         idle = _wait_for_idle()
-        agent = _Agent(config, arm, bed, model, work) if arm != "none" else None
+        agent = AgentProcess(config, arm, bed, model, work) if arm != "none" else None
+        if agent:
+            agent.wait_until_ready()
         session = Session(
             config["traffic"], seed=seed, ran=bed.ran, dn=bed.dn, ue_address=bed.ue_address,
             dn_address=bed.dn_address, ladder=ladder, control=control, workdir=work / "traffic", duration_s=total_s,
@@ -99,7 +93,7 @@ def run(
     flows = session.flows()
     tables.write(flows, out / "flows.parquet", tables.FLOWS)
     tables.write(session.rungs(), out / "rungs.parquet", tables.RUNGS)
-    tables.write_json(_loss(report), out / "loss.json")
+    tables.write_json(loss(report), out / "loss.json")
     unlabelled = _write_rows(arm, work, out, flows, start_ns, end_ns)
     xdp_mode = XDP_MODE if agent else None
     tables.write_json(
@@ -131,45 +125,6 @@ def _idle_pct() -> float:
     return idle_pct(before, stat.read_text())
 
 
-class _Agent:
-    """The process on the UPF (upfml.agent), from its start until it has written its table."""
-
-    def __init__(self, config: Mapping[str, Any], arm: str, bed: Namespaces, model: Path | None, work: Path) -> None:
-        """Start it and wait until it sees packets. Raises UserError when it ends or takes too long."""
-        definition = Definition.of(config["features"])
-        job = Job(
-            arm=arm, device=bed.n3_device, xdp_mode=XDP_MODE, out=work.resolve(), window_ns=definition.window_ns,
-            iat_unit_ns=definition.iat_unit_ns, flow_table=FlowTable.of(config["flow_table"]),
-            when=config["classify"]["when"], model=model.resolve() if model else None,
-        )  # fmt: skip
-        self._work, self._log = work, work / "agent.log"
-        ready = work / "ready"
-        for left_over in (ready, self._log):
-            left_over.unlink(missing_ok=True)
-        job.write(work / "job.json")
-        self._process = bed.upf.start([sys.executable, "-m", "upfml.agent", work / "job.json"], log=self._log)
-        self.pid = self._process.pid
-        deadline = time.monotonic() + _AGENT_START_S
-        while not ready.exists():
-            self.check()
-            if time.monotonic() > deadline:
-                raise UserError(f"the {arm} agent is not ready after {_AGENT_START_S:.0f} s", f"see {self._log}")
-            time.sleep(0.05)
-
-    def check(self) -> None:
-        """Raise UserError, with what it said last, when it has ended."""
-        if self._process.poll() is not None:
-            tail = self._log.read_text(errors="replace")[-2000:]
-            raise UserError(f"the agent on the UPF ended early:\n{tail}", f"see {self._log}")
-
-    def end(self) -> dict[str, Any]:
-        """Have it write its table; its own report (agent.json)."""
-        if stop(self._process, grace_s=_AGENT_END_S):
-            self.check()
-        report: dict[str, Any] = tables.read_json(self._work / "agent.json")
-        return report
-
-
 @dataclass
 class _Course:
     """What happens while a run lasts: players come and go, N3's rate changes, samples are taken, progress is told."""
@@ -177,7 +132,7 @@ class _Course:
     arm: str
     bed: Namespaces
     session: Session
-    agent: _Agent | None
+    agent: AgentProcess | None
     rates: Sequence[float | None]  # Mbit/s, each for an equal share of the run; None: not limited
     total_s: float
     began_s: float | None = None
@@ -211,13 +166,6 @@ def _wait_for_idle() -> float:
     if idle < IDLE_WANTED_PCT:
         log.warning("the machine is only %.0f%% idle (wanted: %.0f%%); the run says so", idle, IDLE_WANTED_PCT)
     return idle
-
-
-def _loss(report: Mapping[str, Any]) -> dict[str, float]:
-    """Events that the kernel made, against those that user space got."""
-    made = sum(report["counters"].get(name, 0) for name in ("event_sent", "event_lost"))
-    lost = made - report["received"]
-    return {"received": report["received"], "lost": lost, "rate": lost / made if made else 0.0}
 
 
 def _write_rows(arm: str, work: Path, out: Path, flows: pd.DataFrame, start_ns: int, end_ns: int) -> int:

@@ -46,7 +46,7 @@ def study(
 ) -> pd.DataFrame:
     """Table `flood`: for each kind and size of flow table, what became of the decisions on `packets`.
 
-    `packets` is a packets table in order of time, `model` a folder of convert.write. Raises VerifierRefused.
+    `packets` is a packets table in order of time, `model` a folder of convert.write. Raises KernelRefused.
     """
     records, flow_of = _with_flood(packets, seed)
     undisturbed = _decisions(

@@ -1,7 +1,7 @@
 """Build the frame that a row of the packets table came from: for replay and for tests.
 
 Ethernet, IPv4, UDP, GTP-U with a PDU Session Container (TS 29.281, TS 38.415), then the inner packet. Payload bytes
-are zero, checksums are left zero: nothing on the classifier's path reads them.
+are zero, and so are the checksums of TCP and UDP: nothing on a packet's way to the data network reads them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _ETHERNET = bytes.fromhex("0200000000020200000000010800")
 def ipv4(src: str, dst: str, protocol: int, payload: bytes) -> bytes:
     """An IPv4 packet (RFC 791) without options."""
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0)
-    return header + ipaddress.IPv4Address(src).packed + ipaddress.IPv4Address(dst).packed + payload
+    header += ipaddress.IPv4Address(src).packed + ipaddress.IPv4Address(dst).packed
+    checksum: int = -sum(struct.unpack("!10H", header)) % 0xFFFF  # RFC 1071: ones' complement
+    return header[:10] + checksum.to_bytes(2) + header[12:] + payload
 
 
 def ipv6(src: str, dst: str, protocol: int, payload: bytes) -> bytes:

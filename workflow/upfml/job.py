@@ -1,4 +1,4 @@
-"""What an agent is told to do: the contract between the run (experiment.py) and the process on the UPF (agent.py)."""
+"""What an agent is told to do: the contract between whoever starts it (agentprocess.py) and the agent (agent.py)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from upfml import tables
+from upfml.delivery import Delivery
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
 
@@ -22,7 +23,9 @@ class Job:
     window_ns: int
     iat_unit_ns: int
     flow_table: FlowTable
-    when: str  # window or packet; arms user and kernel
+    delivery: Delivery
+    when: str  # window or packet; empty for arms that do not classify, like the next
+    emit: str  # every or change
     model: Path | None  # folder written by convert.write; arms user and kernel
 
     @property
@@ -46,5 +49,6 @@ class Job:
         content: dict[str, Any] = tables.read_json(path)
         content["out"] = Path(content["out"])
         content["flow_table"] = FlowTable(**content["flow_table"])
+        content["delivery"] = Delivery(**content["delivery"])
         content["model"] = Path(content["model"]) if content["model"] else None
         return cls(**content)

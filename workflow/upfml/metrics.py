@@ -109,12 +109,13 @@ def latency_ns(decisions: pd.DataFrame, name: str) -> pd.Series[int]:
 def confusion(decisions: pd.DataFrame) -> NDArray[np.int64]:
     """Decisions counted by true class (row) and predicted class (column), in the order of CLASS_NAMES.
 
-    Flows that no generator made (label -1) have no true class and are left out.
+    A row counts once, and once for each of its repeats. Flows that no generator made (label -1) have no true class and
+    are left out.
     """
-    labels = list(CLASS_NAMES)
+    labels, times = list(CLASS_NAMES), 1 + decisions["repeats"]
     return np.array(
         [
-            [int(((decisions["label"] == true) & (decisions["predicted"] == said)).sum()) for said in labels]
+            [int(times[(decisions["label"] == true) & (decisions["predicted"] == said)].sum()) for said in labels]
             for true in labels
         ]
     )
@@ -217,7 +218,7 @@ def _decision_metrics(decisions: pd.DataFrame) -> list[tuple[str, float, str]]:
         ("balanced_accuracy", 100 * float(np.mean(counts.diagonal() / by_class)), "%"),
         ("majority_accuracy", 100 * by_class.max() / counts.sum(), "%"),
         ("decisions", float(counts.sum()), "decisions"),
-        ("decisions_without_label", float(len(decisions) - counts.sum()), "decisions"),
+        ("decisions_without_label", float((1 + decisions["repeats"]).sum() - counts.sum()), "decisions"),
     ]
     for name in LATENCIES:
         elapsed = latency_ns(decisions, name)

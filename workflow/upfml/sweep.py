@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import RandomForestClassifier
 
 from upfml import tables
-from upfml.bpf import Program, VerifierRefused
+from upfml.bpf import KernelRefused, Program
 from upfml.classify.user import predictor
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.model import TreeModel
 from upfml.replay import feed
 
 
 def measure(
-    forest: RandomForestClassifier,
+    forest: TreeModel,
     model: Path,
     packets: pd.DataFrame,
     windows: pd.DataFrame,
@@ -45,8 +45,8 @@ def measure(
     }
     try:
         decisions, programs, counters = feed.classify(packets, model, definition, "window", flow_table)
-    except VerifierRefused as refusal:
-        return row | {"status": "refused", "refused_reason": f"{refusal.program}: {refusal.reason}"} | _NO_KERNEL
+    except KernelRefused as refusal:
+        return row | {"status": "refused", "refused_reason": refusal.cause} | _NO_KERNEL
     return row | {"status": "loaded", "refused_reason": ""} | _kernel(decisions, programs, counters, test)
 
 
@@ -87,11 +87,10 @@ def _kernel(
         decisions[["flow", "window", "predicted"]], on=["flow", "window"], how="left", validate="one_to_one"
     )
     times = decisions["t_label_ns"] - decisions["t_features_ns"]
-    forest = programs[1:]
     return {
-        "instructions": sum(program.instructions for program in forest),
-        "verified_instructions": sum(program.verified_instructions for program in forest),
-        "jited_bytes": sum(program.jited_bytes for program in forest),
+        "instructions": sum(program.instructions for program in programs),
+        "verified_instructions": sum(program.verified_instructions for program in programs),
+        "jited_bytes": sum(program.jited_bytes for program in programs),
         "accuracy_kernel": float(np.mean(judged["predicted"] == judged["label"])),
         "inference_kernel_median_ns": float(np.median(times)),
         "inference_kernel_p99_ns": float(np.percentile(times, 99)),

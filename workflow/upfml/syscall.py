@@ -1,4 +1,4 @@
-"""The bpf(2) system call, as far as BCC leaves it out: load with a log, program facts, test runs.
+"""The bpf(2) system call, as far as BCC leaves it out: load with a log, program facts, test runs, maps of maps.
 
 Layouts: union bpf_attr and struct bpf_prog_info of the kernel's uapi/linux/bpf.h.
 """
@@ -11,6 +11,7 @@ import platform
 
 from upfml.errors import UserError
 
+BPF_MAP_CREATE = 0
 BPF_PROG_LOAD = 5
 BPF_PROG_TEST_RUN = 10
 BPF_OBJ_GET_INFO_BY_FD = 15
@@ -18,6 +19,25 @@ _NUMBER = {"x86_64": 321, "aarch64": 280}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 u8, u32, u64 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
+
+
+_BPF_MAP_TYPE_ARRAY = 2
+_BPF_F_MMAPABLE = 1 << 10
+
+
+class _MapCreateAttr(ctypes.Structure):
+    """bpf_attr for BPF_MAP_CREATE."""
+
+    _fields_ = [
+        ("map_type", u32),
+        ("key_size", u32),
+        ("value_size", u32),
+        ("max_entries", u32),
+        ("map_flags", u32),
+        ("inner_map_fd", u32),
+        ("numa_node", u32),
+        ("map_name", ctypes.c_char * 16),
+    ]
 
 
 class ProgLoadAttr(ctypes.Structure):
@@ -132,11 +152,21 @@ def bpf(command: int, attr: ctypes.Structure) -> int:
     return -error
 
 
+def create_array(name: str, value_bytes: int) -> int:
+    """An array map of one entry of zeros that can be mapped into memory: its file descriptor. Raises OSError."""
+    attr = _MapCreateAttr(_BPF_MAP_TYPE_ARRAY, 4, value_bytes, 1, _BPF_F_MMAPABLE, map_name=name.encode())
+    return _checked(bpf(BPF_MAP_CREATE, attr), "BPF_MAP_CREATE")
+
+
 def prog_info(fd: int) -> ProgInfo:
     """Facts of a loaded program."""
     info = ProgInfo()
     attr = _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info))
-    result = bpf(BPF_OBJ_GET_INFO_BY_FD, attr)
-    if result < 0:
-        raise OSError(-result, os.strerror(-result), "BPF_OBJ_GET_INFO_BY_FD")
+    _checked(bpf(BPF_OBJ_GET_INFO_BY_FD, attr), "BPF_OBJ_GET_INFO_BY_FD")
     return info
+
+
+def _checked(result: int, command: str) -> int:
+    if result < 0:
+        raise OSError(-result, os.strerror(-result), command)
+    return result

@@ -102,6 +102,9 @@ DECISIONS = pa.DataFrameSchema(
         "packets": pa.Column("int64", pa.Check.ge(1)),
         **_feature_columns,
         "predicted": _label,
+        "model": pa.Column("int64", pa.Check.ge(0)),  # version of a model that can be swapped; 0: any other
+        # Further decisions on the flow that said the same, and were not sent to user space (classify.emit: change):
+        "repeats": pa.Column("int64", pa.Check.ge(0)),
         "label": pa.Column("int8", pa.Check.isin([-1, *CLASS_NAMES])),  # -1: a flow that no generator made
         # CLOCK_MONOTONIC on both sides, in the order in which they happen:
         "t_packet_ns": pa.Column("int64"),  # XDP saw the packet that triggered the classification
@@ -263,6 +266,12 @@ def typed(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
     """The schema's columns of `frame`, in the schema's order and types."""
     types = {name: str(column.dtype) for name, column in schema.columns.items()}
     return frame[list(types)].astype(types)
+
+
+def write_csv(frame: pd.DataFrame, path: Path | str) -> None:
+    """Write a benchmark's table as CSV, numbers with six significant digits, whole or not at all."""
+    with whole_file(path) as partial:
+        frame.to_csv(partial, index=False, float_format="%.6g")
 
 
 def write_json(content: Any, path: Path | str) -> None:

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fast half of testrun.py: a batch of packets through an XDP program, and the program's events out of its perf
- * buffer. Nothing is kept between calls.
+ * The fast half of testrun.py: a batch of packets through an XDP program.
  */
 #define _GNU_SOURCE
 #include <linux/bpf.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "batch.h"
@@ -31,29 +29,4 @@ size_t testrun_batch(int program, const void *batch, size_t records)
 		record = (const void *)record + record_bytes(record->frame_bytes);
 	}
 	return done;
-}
-
-/* Events gathered in memory that Python owns. */
-struct events {
-	uint8_t *at;
-	uint64_t event_bytes;
-	uint64_t capacity; /* events */
-	uint64_t gathered; /* those beyond the capacity are not kept, but counted */
-};
-
-/* libbcc's callback for an event; the perf buffer pads it at its end. */
-void testrun_event(void *cookie, void *event, int bytes)
-{
-	struct events *events = cookie;
-
-	if (events->gathered < events->capacity && (uint64_t)bytes >= events->event_bytes)
-		memcpy(events->at + events->gathered * events->event_bytes, event, events->event_bytes);
-	events->gathered++;
-}
-
-/* libbcc's callback for events that found no room: the program counts them itself (COUNTER_EVENT_LOST). */
-void testrun_lost(void *cookie, uint64_t lost)
-{
-	(void)cookie;
-	(void)lost;
 }

@@ -1,6 +1,6 @@
 """Run an XDP program on given packets (BPF_PROG_TEST_RUN): the real program, the real kernel, no network.
 
-One by one from Python, or in batches in C (testrun.c), with the program's events gathered in C, too.
+One by one from Python, or in batches in C (testrun.c).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from upfml import native
-from upfml.bpf import Module, Program
+from upfml.bpf import Program
 from upfml.errors import UserError
 from upfml.syscall import BPF_PROG_TEST_RUN, TestRunAttr, XdpMd, bpf
 
@@ -30,9 +30,6 @@ RECORD = np.dtype([("frame_bytes", "<u4"), ("reserved", "<u4"), ("t_ns", "<u8")]
 
 SOURCE = Path(__file__).with_name("testrun.c")
 _FRAME_BYTES = 4096
-_PAGE_BYTES = 4096
-_PERF_EVENT_BYTES = 8 + 4 + 7  # what a perf buffer holds beside an event: header, size, padding to 8 bytes
-_NEVER_WAKE = 1 << 30
 
 
 class TestRun:
@@ -85,67 +82,9 @@ class TestRun:
             )
 
 
-class _PerfBufferOptions(ctypes.Structure):
-    """struct bcc_perf_buffer_opts of libbcc."""
-
-    _fields_ = [("pid", ctypes.c_int), ("cpu", ctypes.c_int), ("wakeup_events", ctypes.c_int)]
-
-
-class _Gathered(ctypes.Structure):
-    """struct events of testrun.c."""
-
-    _fields_ = [(name, ctypes.c_uint64) for name in ("at", "event_bytes", "capacity", "gathered")]
-
-
-class Events:
-    """What a program that runs on one CPU sends into a perf buffer, gathered without a Python call for each event.
-
-    To be emptied (`gather`) at least once in `burst` events: the buffer is large enough for those.
-    """
-
-    def __init__(self, module: Module, table: str, event: np.dtype, *, cpu: int, burst: int, capacity: int) -> None:
-        """Open the perf buffer `table` for `cpu` alone; up to `capacity` events can be gathered and not yet taken."""
-        self.received = 0
-        self._rows = np.empty(capacity, event)
-        self._gathered = _Gathered(self._rows.ctypes.data, event.itemsize, capacity, 0)
-        pages = -(-burst * (event.itemsize + _PERF_EVENT_BYTES) // _PAGE_BYTES)
-        self._bcc, own = _bcc(), _library()
-        options = _PerfBufferOptions(-1, cpu, _NEVER_WAKE)  # nobody sleeps on it: a wake-up an event would cost 1 us
-        self._reader = ctypes.c_void_p(
-            self._bcc.bpf_open_perf_buffer_opts(
-                own.testrun_event, own.testrun_lost, ctypes.byref(self._gathered), 1 << pages.bit_length(), options
-            )
-        )
-        if not self._reader:
-            raise RuntimeError(f"libbcc cannot open the perf buffer {table}")
-        buffers = module[table]
-        buffers[buffers.Key(cpu)] = buffers.Leaf(self._bcc.perf_reader_fd(self._reader))
-
-    def gather(self) -> int:
-        """Empty the perf buffer: how many events are there to be taken."""
-        self._bcc.perf_reader_consume(1, ctypes.byref(self._reader))
-        return int(self._gathered.gathered)
-
-    def take(self) -> np.ndarray:
-        """The events gathered since the last call, in order; valid until the next `gather`.
-
-        Raises RuntimeError when there were more than the capacity.
-        """
-        count = self._gathered.gathered
-        if count > len(self._rows):
-            raise RuntimeError(f"{count} events gathered, room for {len(self._rows)}")
-        self._gathered.gathered = 0
-        self.received += count
-        return self._rows[:count]
-
-    def close(self) -> None:
-        """Give the perf buffer back; the program's further events are lost."""
-        self._bcc.perf_reader_free(self._reader)
-
-
 @contextlib.contextmanager
 def one_cpu() -> Iterator[int]:
-    """Stay on the CPU that this thread is on, so that events of per-CPU perf buffers come in order of the packets."""
+    """Stay on the CPU that this thread is on: for timing, and so that flows come to the same LRU list as before."""
     before = os.sched_getaffinity(0)
     cpu = int(ctypes.CDLL(None).sched_getcpu())
     os.sched_setaffinity(0, {cpu})
@@ -160,19 +99,4 @@ def _library() -> ctypes.CDLL:
     library = native.library(SOURCE)
     library.testrun_batch.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
     library.testrun_batch.restype = ctypes.c_size_t
-    return library
-
-
-@cache
-def _bcc() -> ctypes.CDLL:
-    """The library under BCC's Python, which would call Python back for every event."""
-    from bcc.libbcc import lib
-
-    library = ctypes.CDLL(lib._name)
-    pointer, number = ctypes.c_void_p, ctypes.c_int
-    library.bpf_open_perf_buffer_opts.argtypes = [pointer, pointer, pointer, number, ctypes.POINTER(_PerfBufferOptions)]
-    library.bpf_open_perf_buffer_opts.restype = pointer
-    library.perf_reader_fd.argtypes = [pointer]
-    library.perf_reader_consume.argtypes = [number, ctypes.POINTER(pointer)]
-    library.perf_reader_free.argtypes = [pointer]
     return library

@@ -1,4 +1,4 @@
-"""The random forest (paper, section 3.2) and its scores on both splits."""
+"""The model, a random forest in the paper (section 3.2), and its scores on both splits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -15,22 +14,32 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from upfml import tables
+from upfml import model, tables
 from upfml.voting import round_shares
 
 
 def fit(
-    windows: pd.DataFrame, split: str, *, max_depth: int, n_estimators: int, min_samples_leaf: int, seed: int
-) -> RandomForestClassifier:
-    """A forest trained on the windows whose column `split` says train, its leaves' class shares rounded (voting.py)."""
+    windows: pd.DataFrame,
+    split: str,
+    *,
+    kind: str,
+    max_depth: int,
+    n_estimators: int,
+    min_samples_leaf: int,
+    seed: int,
+) -> model.TreeModel:
+    """A model trained on the windows whose column `split` says train, its leaves' class shares rounded (voting.py).
+
+    `kind` is one of model.KINDS.
+    """
     rows = windows[windows[split] == "train"]
-    forest = RandomForestClassifier(
-        max_depth=max_depth, n_estimators=n_estimators, min_samples_leaf=min_samples_leaf, random_state=seed
+    forest = model.untrained(
+        kind, max_depth=max_depth, n_estimators=n_estimators, min_samples_leaf=min_samples_leaf, seed=seed
     )
     return round_shares(forest.fit(rows[tables.FEATURES].to_numpy(), rows["label"].to_numpy()))
 
 
-def score(forest: RandomForestClassifier, windows: pd.DataFrame, split: str) -> dict[str, Any]:
+def score(forest: model.TreeModel, windows: pd.DataFrame, split: str) -> dict[str, Any]:
     """The forest's scores on the windows whose column `split` says test (see `scores`)."""
     rows = windows[windows[split] == "test"]
     return scores(rows["label"].to_numpy(), forest.predict(rows[tables.FEATURES].to_numpy()))

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
+
+from upfml.model import TreeModel, trees_of
 
 Voting = Literal["soft", "majority"]
 
@@ -37,9 +38,11 @@ def leaf_votes(tree: Any, voting: Voting) -> NDArray[np.int64]:
     return votes
 
 
-def round_shares(forest: RandomForestClassifier) -> RandomForestClassifier:
-    """Round the class shares of a trained forest to multiples of 1/SOFT_ONE, in place; the same forest."""
-    for estimator in forest.estimators_:
-        tree = estimator.tree_
+def round_shares(forest: TreeModel) -> TreeModel:
+    """Round the class shares of a trained forest to multiples of 1/SOFT_ONE, in place; the same forest.
+
+    Raises UserError when it is no model of trees that vote.
+    """
+    for tree in trees_of(forest):
         tree.value[:, 0, :] = leaf_votes(tree, "soft") / SOFT_ONE
     return forest

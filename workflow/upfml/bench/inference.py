@@ -11,10 +11,9 @@ turns, pinned to one CPU; a number is the median over the turns. Inputs come one
 In the kernel a time is BPF_PROG_TEST_RUN's own, and net of a program that does everything but the inference: takes the
 next input into the scratchpad and keeps a class for it (bpf/bench.h). In user space the C that the kernel's was made of
 is called in a loop in C, net of the empty loop (`gcc-O2`, `gcc-O3`), and from Python (`ctypes`), net of an empty loop
-there. `sklearn` is forest.predict of one row. These are times on the CPU: a test run, too, stops its clock for others.
-
-treelite and tl2cgen are not among them: tl2cgen 1.0.0 takes what treelite 4.8.1 makes of this scikit-learn's forests
-only with a warning that they are of a version that it does not know.
+there. `tl2cgen` is the C that treelite and tl2cgen make of the forest, with gcc -O2 in the same loop; its features are
+floating-point numbers, converted beforehand. `sklearn` is forest.predict of one row. These are times on the CPU: a test
+run, too, stops its clock for others.
 """
 
 from __future__ import annotations
@@ -30,34 +29,35 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import yaml
+import tl2cgen
+import treelite
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from upfml import config as upfml_config
 from upfml import convert, native, tables
 from upfml.bench import programs
-from upfml.bpf import VerifierRefused
+from upfml.classify import kernel
 from upfml.classify.user import predictor
+from upfml.engines import FILES
 from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.model import TreeModel, trees_of, untrained
 from upfml.testrun import TestRun, one_cpu
 from upfml.voting import round_shares
 
-ENGINES: list[str] = yaml.safe_load(upfml_config.SCHEMA.read_text())["properties"]["classify"]["properties"]["engine"][
-    "enum"
-]
+ENGINES = list(FILES)
 COLUMNS = [
     *("forest", "engine", "order", "ns_gross", "ns_net", "instructions", "verified_instructions", "load_ms"),
-    *("jited_bytes", "agree", "refused_reason"),
+    *("swap_ms", "jited_bytes", "agree", "refused_reason"),
 ]
 ORDERS = ["constant", "trace", "shuffled", "hardest"]
-USER_SPACE = ["gcc-O2", "gcc-O3", "ctypes", "sklearn"]
+USER_SPACE = ["gcc-O2", "gcc-O3", "tl2cgen", "ctypes", "sklearn"]
 
 _NOISE = 0.3  # of the labels are the other class's
 _SAMPLES_LEAF = 5
 _ROUNDS = 16  # over all inputs, in a turn
+_SWAPS = 5
 _CALLS = {"ctypes": 2_048, "sklearn": 32}  # from Python, in a turn: at most the number of inputs
 
 Samples = NDArray[np.int64]
@@ -68,7 +68,7 @@ class Engine(Protocol):
     """Something that classifies."""
 
     facts: dict[str, float]
-    """Of the columns instructions, verified_instructions, load_ms and jited_bytes those that it has."""
+    """Of the columns instructions, verified_instructions, load_ms, swap_ms and jited_bytes those that it has."""
 
     def time(self, samples: Samples) -> tuple[float, float, NDArray[Any]]:
         """ns an inference, gross and net, and the classes that it found for the first of the samples, or for all."""
@@ -80,7 +80,8 @@ def measure(windows: pd.DataFrame, config: Mapping[str, Any], engines: Sequence[
     `windows` is the table of that name; `engines` run in the kernel. Forests are converted and loaded by the sections
     `convert` and `features`; what an engine or the verifier refuses is a row with the reason. instructions,
     verified_instructions and jited_bytes are those of the program that takes the input, with the engine in it, and of
-    those that it calls; load_ms is from the converted forest to one that can be run: compiled, verified, maps filled.
+    those that it calls; load_ms is from the converted forest to one that can be run: compiled, verified, maps filled;
+    swap_ms is what it takes to put another forest of that size in its place (engine table), median.
     `agree` is the share of the timed results that are scikit-learn's.
     """
     bench, seed = config["bench"], config["seed"]
@@ -100,16 +101,15 @@ def measure(windows: pd.DataFrame, config: Mapping[str, Any], engines: Sequence[
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def noisy_forest(windows: pd.DataFrame, max_depth: int, n_estimators: int, seed: int) -> RandomForestClassifier:
-    """A forest on all windows, of whose labels a share of _NOISE is flipped, so that its trees are full."""
+def noisy_forest(windows: pd.DataFrame, max_depth: int, n_estimators: int, seed: int) -> TreeModel:
+    """A random forest on all windows, of whose labels a share of _NOISE is flipped, so that its trees are full."""
     flipped = np.random.default_rng(seed).random(len(windows)) < _NOISE
-    forest = RandomForestClassifier(
-        max_depth=max_depth, n_estimators=n_estimators, min_samples_leaf=_SAMPLES_LEAF, random_state=seed
-    )
+    size = {"max_depth": max_depth, "n_estimators": n_estimators, "min_samples_leaf": _SAMPLES_LEAF}
+    forest = untrained("random_forest", **size, seed=seed)
     return round_shares(forest.fit(windows[tables.FEATURES].to_numpy(), windows["label"].to_numpy() ^ flipped))
 
 
-def inputs(order: str, trace: NDArray[np.int64], forest: RandomForestClassifier, seed: int) -> Samples:
+def inputs(order: str, trace: NDArray[np.int64], forest: TreeModel, seed: int) -> Samples:
     """The inputs in an order of ORDERS. `trace` has the windows' features in order of time, shape (n, features)."""
     random = np.random.default_rng(seed)
     in_order = np.resize(trace, (programs.INPUTS, trace.shape[1]))
@@ -125,10 +125,10 @@ def inputs(order: str, trace: NDArray[np.int64], forest: RandomForestClassifier,
 
 
 def _around_thresholds(
-    forest: RandomForestClassifier, feature: int, otherwise: NDArray[np.int64], random: np.random.Generator
+    forest: TreeModel, feature: int, otherwise: NDArray[np.int64], random: np.random.Generator
 ) -> NDArray[np.int64]:
     """Of a feature: the integers on either side of its thresholds, drawn; `otherwise` when no node tests it."""
-    thresholds = np.concatenate([tree.tree_.threshold[tree.tree_.feature == feature] for tree in forest.estimators_])
+    thresholds = np.concatenate([tree.threshold[tree.feature == feature] for tree in trees_of(forest)])
     if not len(thresholds):
         return otherwise
     drawn: NDArray[np.int64] = np.floor(random.choice(thresholds, len(otherwise))).astype(np.int64)
@@ -137,7 +137,7 @@ def _around_thresholds(
 
 
 def _of_forest(
-    forest: RandomForestClassifier,
+    forest: TreeModel,
     name: str,
     trace: NDArray[np.int64],
     config: Mapping[str, Any],
@@ -152,8 +152,6 @@ def _of_forest(
             folder = Path(stack.enter_context(TemporaryDirectory()))
             try:
                 loaded[engine] = _load(engine, forest, folder, config)
-            except VerifierRefused as refusal:
-                refused[engine] = f"{refusal.program}: {refusal.reason}"
             except UserError as error:
                 refused[engine] = error.cause
         turns = _turns(loaded, orders, wanted, config["bench"]["repeats"])
@@ -181,28 +179,28 @@ def _turns(
     return pd.DataFrame(rows, columns=columns).set_index(["engine", "order"]).sort_index()
 
 
-def _load(engine: str, forest: RandomForestClassifier, folder: Path, config: Mapping[str, Any]) -> Engine:
-    """An engine with the forest. Raises VerifierRefused, and UserError when the forest is not for this engine."""
+def _load(engine: str, forest: TreeModel, folder: Path, config: Mapping[str, Any]) -> Engine:
+    """An engine with the forest. Raises KernelRefused, and UserError when the forest is not for this engine."""
     if engine == "sklearn":
         return _Calls(lambda row: forest.predict(row)[0], lambda samples: samples[:, np.newaxis, :], _CALLS[engine])
-    definition, how = Definition.of(config["features"]), config["convert"]
     if engine not in USER_SPACE:
-        convert.write(
-            forest, how["division"], engine, folder,
-            thresholds=how["thresholds"], voting=how["voting"], definition=definition,
-        )  # fmt: skip
-        return _Kernel(folder, definition)
+        programs.write(forest, engine, folder, config)
+        return _Kernel(engine, folder, Definition.of(config["features"]))
+    if engine == "tl2cgen":
+        tl2cgen.generate_c_code(treelite.sklearn.import_model(forest), dirpath=str(folder), params={})
+        return _Loop(folder, forest.n_features_in_, "-O2", "-DTL2CGEN", "-Wno-unused-variable")
+    how = config["convert"]
     (folder / "model.h").write_text(convert.c_model(forest, how["thresholds"], how["voting"]))
     if engine == "ctypes":
-        predict = predictor(convert.shared_library(folder))
+        predict = predictor(convert.shared_library(folder, forest.n_features_in_))
         return _Calls(predict, lambda samples: samples.tolist(), _CALLS[engine])
-    return _Loop(folder, engine.removeprefix("gcc"))
+    return _Loop(folder, forest.n_features_in_, engine.removeprefix("gcc"))
 
 
 class _Kernel:
     """A forest in the kernel."""
 
-    def __init__(self, folder: Path, definition: Definition) -> None:
+    def __init__(self, engine: str, folder: Path, definition: Definition) -> None:
         began = time.perf_counter()
         self._module, loaded = programs.load(folder, definition, "window", FlowTable())
         infer = self._module.load("bench_infer")
@@ -215,6 +213,8 @@ class _Kernel:
             "jited_bytes": sum(program.jited_bytes for program in parts),
             "load_ms": load_ms,
         }
+        if engine == "table":
+            self.facts["swap_ms"] = float(np.median([self._swap_ms(folder) for _ in range(_SWAPS)]))
 
     def time(self, samples: Samples) -> tuple[float, float, NDArray[Any]]:
         """See Engine."""
@@ -223,6 +223,11 @@ class _Kernel:
         programs.forget(self._module)
         gross_ns = self._run(self._infer, len(samples))
         return gross_ns, gross_ns - empty_ns, programs.answers(self._module, len(samples))
+
+    def _swap_ms(self, folder: Path) -> float:
+        began = time.perf_counter()
+        kernel.swap(self._module, folder)
+        return 1e3 * (time.perf_counter() - began)
 
     def _run(self, run: TestRun, length: int) -> int:
         programs.begin_round(self._module, length)
@@ -233,10 +238,12 @@ class _Kernel:
 class _Loop:
     """A forest in C, called in a loop in C (loop.c)."""
 
-    def __init__(self, folder: Path, optimise: str) -> None:
+    def __init__(self, folder: Path, features: int, *how: str) -> None:
+        """`folder` has the forest, `how` are options of gcc."""
+        self._floats = "-DTL2CGEN" in how
         source, made = Path(__file__).with_name("loop.c"), folder / "loop.so"
         began = time.perf_counter()
-        options = ["-shared", "-fPIC", optimise, f"-I{folder}", f"-DFEATURES={len(tables.FEATURES)}"]
+        options = ["-shared", "-fPIC", *how, f"-I{folder}", f"-DFEATURES={features}"]
         native.build(source, made, *options)
         self._library = ctypes.CDLL(str(made))
         self.facts = {"load_ms": 1e3 * (time.perf_counter() - began)}
@@ -249,6 +256,8 @@ class _Loop:
         """See Engine."""
         classes = np.full(len(samples), -1, np.int32)
         features, runs = np.ascontiguousarray(samples), _ROUNDS * len(samples)
+        if self._floats:  # the numbers that scikit-learn tests, in a union Entry
+            features = features.astype(np.float32).astype(np.float64)
         empty_ns, gross_ns = (
             loop(features.ctypes.data, len(features), runs, classes.ctypes.data) / runs
             for loop in (self._library.loop_no_infer, self._library.loop_infer)

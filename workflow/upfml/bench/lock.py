@@ -15,17 +15,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml import frames
+from upfml.bench.programs import FRAME
 from upfml.bpf import Program
 from upfml.classify import kernel
 from upfml.features import Definition
-from upfml.flowkey import UDP
 from upfml.flowtable import FlowTable
 from upfml.testrun import TestRun
 
 _TURNS = 7
 _PACKETS = 1_000_000  # in a turn, on each CPU
-_FRAME = frames.n3(frames.inner("10.60.0.1", 40_000, "10.70.0.1", 5_001, UDP, 60))
 
 
 def measure(model: Path, definition: Definition) -> pd.DataFrame:
@@ -56,7 +54,7 @@ def _turn(program: Program, cpus: list[int]) -> float:
     def on_cpu(cpu: int) -> int:
         os.sched_setaffinity(0, {cpu})  # of this thread
         run = TestRun(program)
-        run(_FRAME, 10**9, times=_PACKETS)
+        run(FRAME, 10**9, times=_PACKETS)
         return run.duration_ns
 
     with ThreadPoolExecutor(len(cpus)) as threads:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from upfml import convert
+from upfml.model import TreeModel, trees_of
 from upfml.voting import Voting, leaf_votes
 
 
 def classes(
-    forest: RandomForestClassifier,
+    forest: TreeModel,
     features: NDArray[Any],
     thresholds: convert.Thresholds,
     voting: Voting,
@@ -27,7 +27,7 @@ def classes(
     The trees are scikit-learn's own with ranks in place of numbers: a feature's value becomes how many of the forest's
     thresholds are at or below it. The same way is taken, and float32, to which scikit-learn casts, holds every rank.
     """
-    trees = [estimator.tree_ for estimator in forest.estimators_]
+    trees = trees_of(forest)
     if features.dtype == np.float64 and thresholds == "exact":
         features = features.astype(np.float32).astype(np.float64)
         limits = [np.nextafter(tree.threshold, np.inf) for tree in trees]  # float32(x) <= t is float32(x) < limit

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from upfml import paper, tables
+from upfml import model, paper, tables
 from upfml.causes.arithmetic import Decisions, Integers, Trace, decisions, window_starts
 from upfml.causes.chains import AUTHORS, CAUSES, EXACT, HONEST, OTHERS, Chain, added_up
 from upfml.causes.forest import classes
@@ -53,7 +52,7 @@ class Experiment:
     """One trace under one split; folds, features and forests are made once and serve every chain that needs them."""
 
     def __init__(self, trace: Trace, window_ns: int, split: str, forest: Mapping[str, Any], seed: int) -> None:
-        """`forest`: keywords of scikit-learn's. Raises UserError when the trace is too short to be split."""
+        """`forest`: keywords of model.untrained. Raises UserError when the trace is too short to be split."""
         self._trace, self._window_ns, self._forest, self._seed = trace, window_ns, forest, seed
         starts = window_starts(trace, "flow", window_ns)
         self._window = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(trace.flow)))
@@ -115,14 +114,14 @@ class Experiment:
             zeros_first=chain.zeros_first,
         )
 
-    def _trained(self, chain: Chain, repetition: int, fold: int) -> RandomForestClassifier:
+    def _trained(self, chain: Chain, repetition: int, fold: int) -> model.TreeModel:
         return self._fit(Chain(trained=chain.trained, trained_clock=chain.trained_clock), repetition, fold)
 
     @functools.cache  # noqa: B019  # an Experiment lives for one split
-    def _fit(self, chain: Chain, repetition: int, fold: int) -> RandomForestClassifier:
+    def _fit(self, chain: Chain, repetition: int, fold: int) -> model.TreeModel:
         rows = self._training(chain)
         others = self._folds[repetition, self._window[rows.begins]] != fold
-        forest = RandomForestClassifier(**self._forest, random_state=self._seed + repetition)
+        forest = model.untrained(**self._forest, seed=self._seed + repetition)
         return round_shares(forest.fit(rows.features[others], self._trace.labels[rows.flow[others]]))
 
     @functools.cache  # noqa: B019

@@ -6,15 +6,21 @@ import ctypes
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from upfml import events, tables
 from upfml.bpf import Module, Program
+from upfml.classify import inputs
+from upfml.delivery import READ_AT_ONCE, Delivery
+from upfml.engines import inline, table, tailcall
+from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
-from upfml.reader import Reader
+
+_ENGINES: dict[str, Any] = {"tailcall": tailcall, "inline": inline, "table": table}
 
 
 def load(
@@ -22,50 +28,90 @@ def load(
     definition: Definition,
     when: str,
     flow_table: FlowTable,
+    delivery: Delivery = READ_AT_ONCE,
     *,
+    emit: str = "every",
     replay: bool = False,
     also: Sequence[str] = (),
+    any_features: bool = False,
 ) -> tuple[Module, list[Program]]:
     """Compile the classifier with the forest of `model` (a folder written by convert.write) and load its programs.
 
-    The first program is the one to attach; the others are its tail calls. With `replay` it takes arrival times from
-    packets' metadata; `also` are names to define, HAND_OUT_PACKETS or FLOW_UNLOCKED (see the C).
-    Raises VerifierRefused.
+    The engine is the one that the folder was written for. The first program is the one to attach; the others are its
+    tail calls. `when` and `emit` are those of the section `classify` of config.yaml. With `replay` it takes arrival
+    times from packets' metadata; `also` are names to define, HAND_OUT_PACKETS or FLOW_UNLOCKED (see the C). Raises
+    KernelRefused, and UserError when the model has other features than windows, unless it gets them from elsewhere
+    (`any_features`).
     """
-    parts = len(tables.read_json(model / "parts.json")["parts"])
+    if not any_features:
+        inputs.check(model)
+    facts = tables.read_json(model / "parts.json")
     defines: dict[str, int | str | None] = {
         **definition.defines(),
         **flow_table.defines(),
-        "FOREST_PARTS": parts,
+        **delivery.defines(),
         **dict.fromkeys(also),
     }
     if when == "packet":
         defines["CLASSIFY_PACKETS"] = None
+    if emit == "change":
+        defines["EMIT_CHANGES"] = None
     if replay:
         defines["REPLAY_CLOCK"] = None
+    engine = _ENGINES[facts["engine"]]
+    defines |= engine.defines(facts)
     module = Module("classify.bpf.c", defines, [model])
-    programs = [module.load("classify"), *(module.load(f"forest_part_{part}") for part in range(parts))]
-    for part, program in enumerate(programs[1:]):
-        module["parts"][ctypes.c_int(part)] = ctypes.c_int(program.fd)
-    return module, programs
+    return module, [module.load("classify"), *engine.load(module, model, facts)]
 
 
-class DecisionRecorder(Reader):
+def swap(module: Module, model: Path) -> int:
+    """Put the forest of `model` in the place of that with which `module` was loaded; both are of the engine `table`.
+
+    While packets flow: each is classified by one of the two, whole, and its decision says by which: the first has
+    version 1, and this returns that of `model`. Raises UserError when the forest does not fit.
+    """
+    facts = tables.read_json(model / "parts.json")
+    if facts["engine"] != "table":
+        raise UserError(
+            f"{model} was made for the engine {facts['engine']}; only a table can be swapped",
+            "convert it with classify.engine table",
+        )
+    pad = module["scratchpads"].Leaf._type_
+    for name, array in {"classes": pad.votes, "features": pad.features}.items():
+        number = array.size // ctypes.sizeof(ctypes.c_int64)
+        if facts[name] != number:
+            raise UserError(
+                f"{model} has {facts[name]} {name}, the classifier was loaded for {number}",
+                "load the classifier with this forest instead of swapping it in",
+            )
+    return table.put(module, model, facts)
+
+
+class DecisionRecorder:
     """Every decision event becomes a row of the decisions table."""
 
-    schema = tables.DECISIONS
+    event, schema = events.DECISION_EVENT, tables.DECISIONS
 
-    def __init__(self) -> None:
-        self._raw = bytearray()
-        self._delivered_ns: list[int] = []
+    def __init__(self, module: Module) -> None:
+        """`module` is the classifier's."""
+        self._module = module
+        self._taken = [np.empty(0, events.DECISION_EVENT)]
+        self._delivered_ns = [np.empty(0, np.int64)]
 
-    def event(self, cpu: int, data: int, size: int) -> None:
-        """Keep a decision and the time at which it got here."""
-        self.received += 1
-        self._delivered_ns.append(time.monotonic_ns())
-        self._raw += ctypes.string_at(data, events.DECISION_EVENT.itemsize)
+    def take(self, events: np.ndarray) -> None:
+        """Keep decisions and the time at which they got here."""
+        self._delivered_ns.append(np.full(len(events), time.monotonic_ns()))
+        self._taken.append(events)
 
     def table(self) -> pd.DataFrame:
         """The decisions; true classes are not known here."""
-        decisions = np.frombuffer(self._raw, events.DECISION_EVENT)
-        return events.decisions_table(decisions, np.array(self._delivered_ns, dtype="int64"))
+        return events.decisions_table(
+            np.concatenate(self._taken), np.concatenate(self._delivered_ns), untold(self._module)
+        )
+
+
+def untold(module: Module) -> dict[bytes, int]:
+    """How many decisions on each flow have followed the last one that was sent (classify.emit: change), by flow key."""
+    if "EMIT_CHANGES" not in module.defines:
+        return {}
+    return {bytes(key): flow.untold for key, flow in module["flows"].items() if flow.told}

@@ -7,7 +7,6 @@ called through ctypes.
 from __future__ import annotations
 
 import ctypes
-import struct
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,21 +15,19 @@ import numpy as np
 import pandas as pd
 
 from upfml import events, tables
+from upfml.classify import inputs
 from upfml.features import Definition, Flow, no_overflows
-from upfml.reader import Reader
 
-_HEAD = struct.Struct(f"<{events.FLOW_KEY.itemsize}sQq")
-"""The first members of struct packet_event: flow key, t_ns, iat_ns."""
-
+_KEY_BYTES = events.FLOW_KEY.itemsize
 _PATIENCE_NS = 1_000_000_000
 """Once events have been lost, a packet waits this long for its predecessor, whose event may be among them. Until then
 it waits as long as it takes: the event is in a buffer that is yet to be read."""
 
 
 def predictor(library: Path) -> Callable[[Sequence[int]], int]:
-    """A function from four features to a class: model.so through ctypes."""
-    predict = ctypes.CDLL(str(library)).predict
-    vector = ctypes.c_int64 * len(tables.FEATURES)
+    """A function from as many features as the model has to a class: model.so through ctypes."""
+    model = ctypes.CDLL(str(library))
+    predict, vector = model.predict, ctypes.c_int64 * ctypes.c_int.in_dll(model, "model_features").value
 
     def call(features: Sequence[int]) -> int:
         return int(predict(vector(*features)))
@@ -38,27 +35,35 @@ def predictor(library: Path) -> Callable[[Sequence[int]], int]:
     return call
 
 
-class UserClassifier(Reader):
+class UserClassifier:
     """From the collector's events to decisions, in one Python process."""
 
-    schema = tables.DECISIONS
+    event, schema = events.PACKET_EVENT, tables.DECISIONS
 
-    def __init__(self, model: Path, definition: Definition, when: str) -> None:
-        """`model` is a folder written by convert.write, compiled by convert.shared_library; `when` window or packet."""
+    def __init__(self, model: Path, definition: Definition, when: str, lost: Callable[[], int] = lambda: 0) -> None:
+        """`model` is a folder written by convert.write, compiled by convert.shared_library; `when` window or packet.
+
+        `lost` says how many events will never come. Raises UserError when the model has other features than windows.
+        """
+        inputs.check(model)
         self.counts = no_overflows() | {"event_overtook": 0}
         self._definition = definition
         self._every_packet = when == "packet"
         self._predict = predictor(model / "model.so")
         self._flows: dict[bytes, Flow] = {}
         self._parked: dict[bytes, list[tuple[int, int]]] = {}
-        self._lost = False
+        self._lost = lost
         self._decisions: list[tuple[bytes | int, ...]] = []
 
-    def event(self, cpu: int, data: int, size: int) -> None:
-        """Account for the packet whose event is at address `data`; classify when it calls for that."""
+    def take(self, events: np.ndarray) -> None:
+        """Account for packets, and classify where one calls for that."""
+        keys = events["key"].tobytes()
+        times = zip(events["t_ns"].tolist(), events["iat_ns"].tolist(), strict=True)
+        for number, (t_ns, iat_ns) in enumerate(times):
+            self._event(keys[number * _KEY_BYTES : (number + 1) * _KEY_BYTES], t_ns, iat_ns)
+
+    def _event(self, key: bytes, t_ns: int, iat_ns: int) -> None:
         start_ns = time.monotonic_ns()
-        self.received += 1
-        key, t_ns, iat_ns = _HEAD.unpack(ctypes.string_at(data, _HEAD.size))
         flow = self._flows.get(key)
         if iat_ns < 0:  # its first packet, or its first since the kernel evicted it
             self._flows[key] = Flow(t_ns, self.counts)
@@ -69,15 +74,6 @@ class UserClassifier(Reader):
             self._packet(key, flow, t_ns, iat_ns, start_ns)
         if self._parked and key in self._parked:  # mostly there are none at all
             self._unpark(key)
-
-    def lost(self, count: int) -> None:
-        """Some events will never come."""
-        self._lost = True
-
-    def events(self, packets: np.ndarray) -> None:
-        """Many at once, in an array of shape (n,) and type events.PACKET_EVENT: for a replay."""
-        for address in range(packets.ctypes.data, packets.ctypes.data + packets.nbytes, packets.itemsize):
-            self.event(0, address, packets.itemsize)
 
     def _packet(self, key: bytes, flow: Flow, t_ns: int, iat_ns: int, start_ns: int) -> None:
         closed = flow.packet(t_ns, iat_ns, self._definition)
@@ -96,7 +92,7 @@ class UserClassifier(Reader):
         self.counts["event_overtook"] += 1
         parked = self._parked.setdefault(key, [])
         parked.append((t_ns, iat_ns))
-        if self._lost and t_ns - parked[0][0] > _PATIENCE_NS:
+        if t_ns - parked[0][0] > _PATIENCE_NS and self._lost():
             self._unpark(key, patient=False)
 
     def _unpark(self, key: bytes, *, patient: bool = True) -> None:
@@ -121,6 +117,6 @@ class UserClassifier(Reader):
         times = ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns"]
         rows = pd.DataFrame(self._decisions, columns=columns + times)
         rows["flow"] = rows["flow"].map(events.flow_name)
-        rows["label"] = -1
+        rows["model"], rows["repeats"], rows["label"] = 0, 0, -1
         rows["t_delivered_ns"] = rows["t_label_ns"]
         return tables.typed(rows, tables.DECISIONS)

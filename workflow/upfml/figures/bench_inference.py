@@ -13,7 +13,7 @@ _TITLES = {
     "shuffled": "shuffled",
     "hardest": "at the thresholds",
 }
-_USER_SPACE = {"gcc-O2": (style.BLACK, "v"), "gcc-O3": (style.GREY, "^")}
+_USER_SPACE = {"gcc-O2": (style.BLACK, "v"), "gcc-O3": (style.GREY, "^"), "tl2cgen": (style.PURPLE, "s")}
 """Colour and marker; dashed. Engines in the kernel have solid lines and the colours that are left."""
 _YARDSTICK = "gcc-O2"
 _PYTHON = {"ctypes": "ctypes", "sklearn": "scikit-learn"}
@@ -58,8 +58,8 @@ def draw(inference: pd.DataFrame) -> Figure:
     style.small_print(
         figure,
         "One inference, net of all else, one CPU, medians over turns. Solid: in the kernel, BPF_PROG_TEST_RUN's own "
-        "time. Dashed: the same C in a loop in user space. From Python, one row a call, median: "
-        f"{', '.join(_of_python(python))}. Results as scikit-learn's: {_agreement(inference)}.",
+        "time. Dashed: C in a loop in user space, the same, or tl2cgen's with gcc -O2. From Python, one row a call, "
+        f"median: {', '.join(_of_python(python))}. Results as scikit-learn's: {_agreement(inference)}.",
         *_reasons(inference),
     )
     return figure

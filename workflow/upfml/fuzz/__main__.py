@@ -71,7 +71,8 @@ def fuzz(packets: int, seed: int, seeds: Iterable[bytes], tell: Tell) -> Result:
     corpus, outcomes, differences, done = Corpus(seed), Counter[str](), list[Difference](), 0
     waiting = iter(list(seeds)[:packets])
     began = told = time.monotonic()
-    with one_cpu() as cpu, Kernel(cpu) as kernel:
+    with one_cpu():
+        kernel = Kernel()
         while done < packets:
             batch = [frame for _, frame in zip(range(BATCH_FRAMES), waiting, strict=False)]
             batch = batch or [corpus.mutant() for _ in range(min(BATCH_FRAMES, packets - done))]

@@ -15,7 +15,8 @@ from upfml.capture import collector
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
 from upfml.reference.parser import Packet, Parsed
-from upfml.testrun import RECORD, Events, TestRun
+from upfml.ring import Ring
+from upfml.testrun import RECORD, TestRun
 
 BATCH_FRAMES = 512
 _DEFINITION = Definition(window_ns=500_000_000, iat_unit_ns=1_000)  # of no consequence here
@@ -40,32 +41,23 @@ class Difference(NamedTuple):
 
 
 class Kernel:
-    """The real collector's verdict on batches of at most BATCH_FRAMES frames; for one CPU."""
+    """The real collector's verdict on batches of at most BATCH_FRAMES frames."""
 
-    def __init__(self, cpu: int) -> None:
+    def __init__(self) -> None:
         self._module = collector(_DEFINITION, FlowTable(), replay=True)
         self._run = TestRun(self._module.load("collect"))
-        self._events = Events(
-            self._module, "packets", events.PACKET_EVENT, cpu=cpu, burst=BATCH_FRAMES, capacity=BATCH_FRAMES
-        )
+        self._ring = Ring(self._module, "packets", events.PACKET_EVENT)
         names = counter_names()
         self._names = names[: names.index("inner_first_fragment") + 1]
         self._before = self._module.counters()
 
-    def __enter__(self) -> Kernel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._events.close()
-
     def __call__(self, batch: Sequence[bytes]) -> Verdict:
         """Run the batch."""
         self._run.batch(_records(batch), len(batch))
-        self._events.gather()
         after = self._module.counters()
         moved = Counter({name: after[name] - self._before[name] for name in self._names})
         self._before = after
-        return Verdict(+moved, dict(_packets(self._events.take())))
+        return Verdict(+moved, dict(_packets(self._ring.take())))
 
 
 def _records(batch: Sequence[bytes]) -> np.ndarray:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
+from upfml.model import TreeModel, trees_of
 from upfml.voting import Voting, leaf_votes
 
 
@@ -34,7 +34,7 @@ class _Tree(NamedTuple):
 class Forest:
     """A trained forest as a function from integer features to a class."""
 
-    def __init__(self, forest: RandomForestClassifier, voting: Voting) -> None:
+    def __init__(self, forest: TreeModel, voting: Voting) -> None:
         """Take the trees of `forest`; `voting` says what a leaf adds to the votes (voting.leaf_votes)."""
         self._classes = range(forest.n_classes_)
         self._trees = [
@@ -45,7 +45,7 @@ class Forest:
                 tree.threshold.tolist(),
                 leaf_votes(tree, voting).tolist(),
             )
-            for tree in (estimator.tree_ for estimator in forest.estimators_)
+            for tree in trees_of(forest)
         ]
 
     def predict(self, features: Sequence[int]) -> int:

@@ -12,7 +12,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from upfml.bpf import VerifierRefused
 from upfml.errors import UserError
 from upfml.replay import captures
 
@@ -51,8 +50,6 @@ def main() -> int:
         )
     except UserError as error:
         return _failed(error.cause, error.remedy)
-    except VerifierRefused as error:
-        return _failed(str(error), "use a smaller model, or convert it with more programs in convert.division")
     except KeyboardInterrupt:
         _say("interrupted: nothing was written")
         return 128 + signal.SIGINT

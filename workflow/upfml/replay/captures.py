@@ -95,12 +95,12 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
     """Replay a capture through the collector and a classifier; the summary, which is in `out`, too.
 
     `model` is a folder written by convert.write. Writes packets, windows (those that were classified), decisions and
-    summary.json into `out`. Raises UserError and VerifierRefused; then nothing is written.
+    summary.json into `out`. Raises UserError and KernelRefused; then nothing is written.
     """
     definition = _definition(model)
     classes: Counter[int] = Counter()
     with CaptureFile(file, plain=plain) as capture, _folder(out), contextlib.ExitStack() as stack:
-        cpu = stack.enter_context(one_cpu())
+        stack.enter_context(one_cpu())
         collect = collector(definition, FlowTable(), replay=True)
         classifier, programs = kernel.load(model, definition, "window", FlowTable(), replay=True)
         packets = stack.enter_context(tables.writer(out / "packets.parquet", tables.PACKETS))
@@ -117,11 +117,9 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
             classes.update(decided["predicted"].tolist())
 
         arms = {
-            "collector": feed.Arm(collect, collect.load("collect"), "packets", events.PACKET_EVENT, cpu, take_packets),
-            "classifier": feed.Arm(classifier, programs[0], "decisions", events.DECISION_EVENT, cpu, take_decisions),
+            "collector": feed.Arm(collect, collect.load("collect"), "packets", events.PACKET_EVENT, take_packets),
+            "classifier": feed.Arm(classifier, programs[0], "decisions", events.DECISION_EVENT, take_decisions),
         }
-        for arm in arms.values():
-            stack.enter_context(arm)
         summary = {
             **run(capture, arms, tell),
             "windows": classes.total(),
@@ -182,7 +180,7 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
     definition, flow_table = Definition.of(config["features"]), FlowTable.of(config["flow_table"])
     seen: dict[bytes, int] = {}  # the key of each flow, and the capture that it is in
     summaries = []
-    with one_cpu() as cpu, tables.writer(out / "packets.parquet", tables.PACKETS) as packets:
+    with one_cpu(), tables.writer(out / "packets.parquet", tables.PACKETS) as packets:
         for number, described in enumerate(config["replay"]):
             module = collector(definition, flow_table, replay=True)
 
@@ -197,10 +195,8 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
                         )
                 packets(events.packets_table(rows))
 
-            with (
-                CaptureFile(Path(described["file"]), plain=described.get("plain", False)) as capture,
-                feed.Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, cpu, take) as arm,
-            ):
+            arm = feed.Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, take)
+            with CaptureFile(Path(described["file"]), plain=described.get("plain", False)) as capture:
                 summaries.append({**run(capture, {"collector": arm}, tell), "label": described["label"]})
     labels = [config["replay"][number]["label"] for number in seen.values()]
     tables.write(_flows(seen, labels), out / "flows.parquet", tables.FLOWS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pandas as pd
@@ -16,38 +15,35 @@ from upfml.classify import kernel
 from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
-from upfml.testrun import Events, TestRun, one_cpu
+from upfml.ring import Ring
+from upfml.testrun import TestRun, one_cpu
 
 BATCH_PACKETS = 2_048
-"""At most so many before the perf buffers are emptied; Arm makes them large enough for an event for each."""
+"""At most so many before the rings are emptied, in which there is room for an event for each."""
 _ROW_GROUP = 1 << 17
 """Events that are kept in memory before they are handed on."""
 
 Take = Callable[[np.ndarray], None]
-"""Gets events (shape (n,)), many at a time and in order; the array is reused afterwards."""
+"""Gets events (shape (n,), n > 0), many at a time and in order."""
 
 
 class Arm:
     """A program in the kernel, the packets run through it, and what it hands to user space."""
 
-    def __init__(self, module: Module, program: Program, table: str, event: np.dtype, cpu: int, take: Take) -> None:
-        """`table` is the program's perf buffer, `event` what it sends there, `take` who gets that."""
+    def __init__(self, module: Module, program: Program, table: str, event: np.dtype, take: Take) -> None:
+        """`table` is the program's ring, `event` what it sends there, `take` who gets that."""
         self._module, self._program, self._take = module, program, take
         self._run = TestRun(program)
-        self._events = Events(module, table, event, cpu=cpu, burst=BATCH_PACKETS, capacity=_ROW_GROUP + BATCH_PACKETS)
-
-    def __enter__(self) -> Arm:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._events.close()
+        self._ring = Ring(module, table, event)
+        self._waiting: list[np.ndarray] = []
+        self._received = self._handed_on = 0
 
     def run(self, batch: np.ndarray, records: int) -> None:
         """Run the program on a batch of at most BATCH_PACKETS records."""
         self._run.batch(batch, records)
-        if self._events.gather() >= _ROW_GROUP:
+        self._waiting.append(self._ring.take())
+        self._received += len(self._waiting[-1])
+        if self._received - self._handed_on >= _ROW_GROUP:
             self._hand_on()
 
     def end(self) -> dict[str, int]:
@@ -57,18 +53,19 @@ class Arm:
         """
         self._hand_on()
         counters = self._module.counters()
-        if counters["event_lost"] or counters["inference_broken"] or self._events.received != counters["event_sent"]:
+        if counters["event_lost"] or counters["inference_broken"] or self._received != counters["event_sent"]:
             raise UserError(
-                f"{self._program.name} sent {counters['event_sent']} events, of which {self._events.received} arrived; "
+                f"{self._program.name} sent {counters['event_sent']} events, of which {self._received} arrived; "
                 f"{counters['event_lost']} found no room, {counters['inference_broken']} inferences broke off",
                 "run it again; nothing was written",
             )
         return counters | {"flows_evicted": self._module.flows_evicted()}
 
     def _hand_on(self) -> None:
-        rows = self._events.take()
-        if len(rows):
-            self._take(rows)
+        if self._received > self._handed_on:
+            self._take(np.concatenate(self._waiting))
+        self._waiting.clear()
+        self._handed_on = self._received
 
 
 def collect(packets: pd.DataFrame, definition: Definition, flow_table: FlowTable, take: Take) -> dict[str, int]:
@@ -77,7 +74,8 @@ def collect(packets: pd.DataFrame, definition: Definition, flow_table: FlowTable
     Raises UserError when the replay loses an event.
     """
     module = collector(definition, flow_table, replay=True)
-    with one_cpu() as cpu, Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, cpu, take) as arm:
+    with one_cpu():
+        arm = Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, take)
         return _feed(arm, frames.batches(packets, BATCH_PACKETS))
 
 
@@ -86,7 +84,7 @@ def classify(
 ) -> tuple[pd.DataFrame, list[Program], dict[str, int]]:
     """The decisions on a packets table (in order of time), the programs that made them, and their counters.
 
-    Raises VerifierRefused, and UserError when the replay loses a decision.
+    Raises KernelRefused, and UserError when the replay loses a decision.
     """
     module, programs = kernel.load(model, definition, when, flow_table, replay=True)
     decisions, counters = decide(module, programs[0], frames.batches(packets, BATCH_PACKETS))
@@ -99,11 +97,8 @@ def decide(module: Module, program: Program, batches: Iterable[np.ndarray]) -> t
     Raises UserError when a decision is lost.
     """
     taken = [np.empty(0, events.DECISION_EVENT)]
-    with (
-        one_cpu() as cpu,
-        Arm(module, program, "decisions", events.DECISION_EVENT, cpu, lambda rows: taken.append(rows.copy())) as arm,
-    ):
-        counters = _feed(arm, batches)
+    with one_cpu():
+        counters = _feed(Arm(module, program, "decisions", events.DECISION_EVENT, taken.append), batches)
     decisions = np.concatenate(taken)
     return events.decisions_table(decisions, decisions["t_label_ns"]), counters
 

@@ -18,7 +18,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it is gone."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -49,7 +50,7 @@ class Host:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
             return subprocess.Popen(
-                self.command(argv), stdin=stdin, stdout=out, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent
+                self.command(argv), stdin=stdin, stdout=out, stderr=subprocess.STDOUT, preexec_fn=die_with_parent
             )
 
 

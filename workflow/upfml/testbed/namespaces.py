@@ -27,7 +27,7 @@ from typing import IO, Any
 from pyroute2 import Ethtool, IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
-from upfml.bpf import SCHED_CLS, Module
+from upfml.bpf import SCHED_CLS, Module, Program
 from upfml.errors import UserError
 from upfml.testbed.host import Host
 
@@ -61,7 +61,8 @@ _TCP = {"cc_algo": TCP_CONGESTION_CONTROL}
 """By route: a namespace may not choose it by sysctl unless the whole machine allows that."""
 
 _NAMED = Path("/run/netns")
-_INGRESS, _EGRESS = "ffff:fff2", "ffff:fff3"
+INGRESS, EGRESS = "ffff:fff2", "ffff:fff3"
+"""Of a device's clsact."""
 _TBF_BURST_BYTES = 16_000
 _TBF_LATENCY = "50ms"
 
@@ -193,19 +194,24 @@ class Namespaces:
             module = Module("upf.bpf.c", {"N3_IFINDEX": n3, "GNB_UE_IFINDEX": gnb})
             _establish_session(module)
             for ip, device, direction, name in (
-                (ran, gnb, _INGRESS, "gnb_uplink"),
-                (ran, n3, _INGRESS, "gnb_downlink"),
-                (upf, _index(upf, N3), _INGRESS, "upf_uplink"),
-                (upf, _index(upf, N3), _EGRESS, "upf_downlink"),
+                (ran, gnb, INGRESS, "gnb_uplink"),
+                (ran, n3, INGRESS, "gnb_downlink"),
+                (upf, _index(upf, N3), INGRESS, "upf_uplink"),
+                (upf, _index(upf, N3), EGRESS, "upf_downlink"),
             ):
                 program = module.load(name, SCHED_CLS)
-                with contextlib.suppress(NetlinkError):  # the device has its clsact already
-                    ip.tc("add", "clsact", device)
-                ip.tc(
-                    "add-filter", "bpf", device, ":1", fd=program.fd, name=name, parent=direction, classid=1,
-                    direct_action=True,
-                )  # fmt: skip
+                attach_tc(ip, device, program, direction)
                 os.close(program.fd)
+
+
+def attach_tc(ip: IPRoute, device: int, program: Program, direction: str) -> None:
+    """Attach a program to the clsact of a device (its index), INGRESS or EGRESS, until the device goes."""
+    with contextlib.suppress(NetlinkError):  # the device has its clsact already
+        ip.tc("add", "clsact", device)
+    ip.tc(
+        "add-filter", "bpf", device, ":1", fd=program.fd, name=program.name, parent=direction, classid=1,
+        direct_action=True,
+    )  # fmt: skip
 
 
 def _establish_session(module: Module) -> None:

@@ -1,0 +1,11 @@
+"""Time ways to deliver a decision. In: a converted model. Out: results/bench/delivery.csv."""
+
+from pathlib import Path
+
+from upfml import tables
+from upfml.bench import delivery
+from upfml.glue import rule
+
+with rule(snakemake):
+    table = delivery.measure(Path(snakemake.input.model).parent, snakemake.params.repeats)
+    tables.write_csv(table, snakemake.output[0])

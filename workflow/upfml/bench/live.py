@@ -1,0 +1,236 @@
+"""Packets per second that the live UPF forwards at saturation: with no program on N3, with XDP_PASS, with each engine.
+
+GTP-U packets of some flows come to N3 faster than the UPF can take them (generator.py). They are counted where they
+arrive at the data network, which discards them. Arms take turns of a fraction of a second, in drawn order, so that what
+a busy machine or its hypervisor takes away hits all alike; `over_pass` is against XDP_PASS in the same round. For that
+every arm has a test bed of its own, set up beforehand, of which all but one are silent. Which bed it is does not show:
+two arms without a program differed by 0.7 % over 40 rounds in which single turns differed threefold.
+
+Generator and UPF must not share a CPU, or their sum is measured, in which no program seems to cost much: by default a
+veth receives on the CPU that sends. So N3's NAPI runs in a kernel thread (Documentation/networking/napi.rst, "Threaded
+NAPI"), which has one CPU to itself, and all of the UPF's work is done there, up to the discard; generator, readers of
+decisions and this process have the other CPUs. A veth has NAPI only with an XDP program or with GRO, and GRO comes with
+a program: so GRO is on in every arm, without a program as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyroute2 import Ethtool, IPRoute
+
+from upfml import frames, tables
+from upfml.agentprocess import XDP_MODE, AgentProcess, loss
+from upfml.bench import programs
+from upfml.bench.generator import Generator
+from upfml.bpf import SCHED_CLS, Module
+from upfml.engines import FILES
+from upfml.errors import UserError
+from upfml.flowkey import UDP
+from upfml.model import TreeModel
+from upfml.testbed.namespaces import DN, INGRESS, N3, N6, QFI, UE, UPLINK_TEID, Namespaces, attach_tc, inside
+
+log = logging.getLogger(__name__)
+
+ARMS = [*(("kernel", engine) for engine in FILES), ("none", ""), ("XDP_PASS", "")]
+"""Each with its engine; `kernel` is the agent's arm. Agents take long to start, so they come first."""
+COLUMNS = [
+    *("arm", "engine", "turn", "forwarded_packets_per_s", "over_pass", "sent_packets_per_s", "forwarded_share"),
+    *("upf_cpu_share", "decisions", "events_lost", "xdp_mode"),
+]
+
+_WARMUP_S = 0.05
+_FIRST_PORT = 20_000
+_INNER_BYTES = 62  # of an IP packet; its frame is of 120 bytes, a multiple of 8 as maps have it
+
+
+def measure(forest: TreeModel, config: Mapping[str, Any]) -> pd.DataFrame:
+    """The table of COLUMNS: a row for each turn and arm, of the seconds after its warm-up.
+
+    `forest` is converted for each engine by the section `convert`, and runs as `features`, `flow_table` and `classify`
+    say. upf_cpu_share is the time that the UPF's thread had on its CPU: below 1 something else was there, or the
+    generator was too slow. decisions are those of the turn that user space got, with its warm-up; events_lost those of
+    all the arm's turns. Raises UserError when an engine or the kernel refuses, when an arm forwards nothing, and when
+    an engine has decided nothing.
+    """
+    bench = config["bench"]["live"]
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(TemporaryDirectory()))
+        arms = []
+        for number, (arm, engine) in enumerate(ARMS):
+            log.info("setting up %s", f"{arm} {engine}".strip())
+            arms.append(stack.enter_context(_set_up(arm, engine, forest, config, number, work / str(number))))
+        for made in arms:
+            if made.agent:
+                made.agent.wait_until_ready()
+        stack.enter_context(_apart(arms))
+        random = np.random.default_rng(config["seed"])
+        rows = []
+        for turn in range(bench["repeats"]):
+            log.info("turn %d of %d", turn + 1, bench["repeats"])
+            rows += [arms[at].turn(turn, bench["duration_s"]) for at in random.permutation(len(arms))]
+        table = pd.concat([arm.end(pd.DataFrame(rows)) for arm in arms])
+    return _over_pass(table)
+
+
+def _over_pass(table: pd.DataFrame) -> pd.DataFrame:
+    forwarded = "forwarded_packets_per_s"
+    passed = table[table["arm"] == "XDP_PASS"].set_index("turn")[forwarded]
+    table["over_pass"] = table[forwarded] / table["turn"].map(passed)
+    return table[COLUMNS].sort_values("turn", kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """A test bed with its arm on N3, ready for turns."""
+
+    arm: str
+    engine: str
+    generator: Generator
+    ran: IPRoute
+    dn: IPRoute
+    thread: int
+    agent: AgentProcess | None
+    work: Path
+
+    def processes(self) -> list[int]:
+        """Those that are not the UPF's thread."""
+        return [self.generator.pid, *([self.agent.pid] if self.agent else [])]
+
+    def turn(self, turn: int, duration_s: float) -> dict[str, Any]:
+        """Send for the warm-up and `duration_s`: a row, with the turn's times in place of what `end` knows."""
+        began_ns = time.monotonic_ns()
+        with self.generator.sending():
+            time.sleep(_WARMUP_S)
+            before = self._reading()
+            time.sleep(duration_s)
+            after = self._reading()
+        elapsed_ns, forwarded, sent, cpu_ns = after - before
+        if not forwarded:
+            raise UserError(f"{self.arm} {self.engine}: no packet arrives at the data network", "see bpf/upf.bpf.c")
+        return {
+            "arm": self.arm,
+            "engine": self.engine,
+            "turn": turn,
+            "forwarded_packets_per_s": 1e9 * forwarded / elapsed_ns,
+            "sent_packets_per_s": 1e9 * sent / elapsed_ns,
+            "forwarded_share": forwarded / sent,
+            "upf_cpu_share": cpu_ns / elapsed_ns,
+            "began_ns": began_ns,
+            "ended_ns": time.monotonic_ns(),
+        }
+
+    def end(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Of the rows of all arms this one's, complete."""
+        own = rows[(rows["arm"] == self.arm) & (rows["engine"] == self.engine)]
+        if self.agent is None:
+            return own.assign(decisions=0, events_lost=0, xdp_mode=XDP_MODE if self.arm == "XDP_PASS" else "")
+        report = self.agent.end()
+        made_ns = tables.read(self.work / "decisions.parquet", tables.DECISIONS)["t_packet_ns"].sort_values().to_numpy()
+        decisions = np.searchsorted(made_ns, own["ended_ns"]) - np.searchsorted(made_ns, own["began_ns"])
+        if not decisions.any():
+            raise UserError(
+                f"{self.engine} has decided nothing: no flow has closed a second window",
+                "raise bench.live.repeats or bench.live.duration_s",
+            )
+        return own.assign(decisions=decisions, events_lost=loss(report)["lost"], xdp_mode=report["xdp_mode"])
+
+    def _reading(self) -> NDArray[np.int64]:
+        """Time (ns), packets at the data network, packets sent, ns that the UPF's thread had a CPU."""
+        forwarded, sender = _statistics(self.dn, N6)["rx_packets"], _statistics(self.ran, N3)
+        had_cpu_ns = int(Path(f"/proc/{self.thread}/schedstat").read_text().split()[0])
+        sent = sender["tx_packets"] + sender["tx_dropped"]  # what veth has no room for counts as dropped
+        return np.array([time.monotonic_ns(), forwarded, sent, had_cpu_ns])
+
+
+@contextmanager
+def _set_up(
+    arm: str, engine: str, forest: TreeModel, config: Mapping[str, Any], number: int, work: Path
+) -> Iterator[_Arm]:
+    testbed = config["testbed"]
+    with ExitStack() as stack:
+        bed = stack.enter_context(Namespaces(f"{testbed['prefix']}live{number}", testbed["ue_mtu_bytes"]))
+        ran, upf, dn = (stack.enter_context(IPRoute(netns=host.namespace)) for host in (bed.ran, bed.upf, bed.dn))
+        packets = _packets(upf, config["bench"]["live"]["flows"])
+        module = Module("live.bpf.c", {"FRAMES": len(packets), "FRAME_BYTES": packets.shape[1]})
+        attach_tc(dn, dn.link_lookup(ifname=N6)[0], module.load("discard", SCHED_CLS), INGRESS)
+        thread = _receive_in_thread(bed)
+        generator = stack.enter_context(Generator(module, bed.ran, ran.link_lookup(ifname=N3)[0], packets))
+        agent = None
+        if arm == "XDP_PASS":
+            with inside(bed.upf.namespace):
+                module.attach(N3, module.load("pass"), XDP_MODE)
+        if engine:
+            programs.write(forest, engine, work / "model", config)
+            agent = AgentProcess(config, arm, bed, work / "model", work)
+        yield _Arm(arm, engine, generator, ran, dn, thread, agent, work)
+
+
+@contextmanager
+def _apart(arms: Sequence[_Arm]) -> Iterator[None]:
+    """Give the UPFs' threads one CPU, and the others to all else. Raises UserError when there is but one."""
+    cpus = os.sched_getaffinity(0)
+    if len(cpus) < 2:
+        raise UserError("generator and UPF need a CPU each, and there is but one", "use a machine with two or more")
+    upf = {max(cpus)}
+    for arm in arms:
+        os.sched_setaffinity(arm.thread, upf)
+        for process in arm.processes():
+            os.sched_setaffinity(process, cpus - upf)
+    os.sched_setaffinity(0, cpus - upf)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+def _packets(upf: IPRoute, flows: int) -> NDArray[np.uint8]:
+    """A packet of each flow, uplink on N3 to the UPF, shape (flows, bytes)."""
+    mac = bytes.fromhex(upf.get_links(ifname=N3)[0].get("address").replace(":", ""))
+    sent = [
+        frames.n3(frames.inner(UE, _FIRST_PORT + flow, DN, 5_001, UDP, _INNER_BYTES), teid=UPLINK_TEID, qfi=QFI)
+        for flow in range(flows)
+    ]
+    return np.array([np.frombuffer(mac + frame[len(mac) :], np.uint8) for frame in sent])
+
+
+def _receive_in_thread(bed: Namespaces) -> int:
+    """Have the UPF's N3 received by a kernel thread: its pid. Raises UserError where that cannot be had."""
+    with inside(bed.upf.namespace), Ethtool() as ethtool:
+        features = ethtool.get_features(N3)
+        features.features["rx-gro"].enable = True
+        ethtool.set_features(N3, features)
+    before = _napi_threads()
+    # `ip netns exec` has the namespace's devices in /sys.
+    write = ["ip", "netns", "exec", str(bed.upf.namespace), "tee", f"/sys/class/net/{N3}/threaded"]
+    done = subprocess.run(write, input="1", capture_output=True, text=True)
+    made = _napi_threads() - before
+    if done.returncode or len(made) != 1:
+        raise UserError(f"N3 is not received by a thread of its own: {done.stderr.strip()}", "boot Linux 5.12 or later")
+    return made.pop()
+
+
+def _napi_threads() -> set[int]:
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile
+            if (process / "comm").read_text().startswith(f"napi/{N3}-"):
+                found.add(int(process.name))
+    return found
+
+
+def _statistics(ip: IPRoute, device: str) -> Mapping[str, int]:
+    statistics: Mapping[str, int] = ip.get_links(ifname=device)[0].get("stats64")
+    return statistics

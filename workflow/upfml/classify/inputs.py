@@ -1,0 +1,18 @@
+"""Whether a converted model takes what the classifiers give it: the features of a window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from upfml import tables
+from upfml.errors import UserError
+
+
+def check(model: Path) -> None:
+    """Raise UserError when the model of a folder of convert.write has another number of features than a window."""
+    features = tables.read_json(model / "parts.json")["features"]
+    if features != len(tables.FEATURES):
+        raise UserError(
+            f"{model}: the model has {features} features, a window has {len(tables.FEATURES)}",
+            f"train it on {', '.join(tables.FEATURES)}",
+        )
