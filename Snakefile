@@ -17,6 +17,7 @@ include: "workflow/rules/replay.smk" if config["replay"] else "workflow/rules/ca
 include: "workflow/rules/windows.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/convert.smk"
+include: "workflow/rules/timer.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/sweep.smk"

@@ -6,7 +6,7 @@
  * Comes with: MODEL_CLASSES, MODEL_FEATURES and the forest (forest.h) and the choice of engine (engine.h), both made by
  * upfml/convert.py; CLASSIFY_PACKETS when every packet is classified on the running window (as the authors' code does)
  * rather than every window once, when it closes; EMIT_CHANGES when user space is to be told only of decisions that change
- * a flow's class; HAND_OUT_PACKETS when user space is to see every packet, too, so that both can be compared on the same
+ * a flow's class; STAMP_STEPS when the steps of a packet's way are to be told apart; HAND_OUT_PACKETS when user space is to see every packet, too, so that both can be compared on the same
  * ones.
  */
 #include <uapi/linux/bpf.h>
@@ -155,8 +155,12 @@ int classify(struct xdp_md *ctx)
 	struct n3_packet packet = {};
 	struct flow_step step = {};
 	struct scratchpad *pad;
+	u64 parsed_ns;
 
-	if (!n3_parse(ctx, &packet) || !flow_update(&packet.key, now_ns, &step))
+	if (!n3_parse(ctx, &packet))
+		return XDP_PASS;
+	parsed_ns = step_ns(now_ns);
+	if (!flow_update(&packet.key, now_ns, &step))
 		return XDP_PASS;
 #ifdef HAND_OUT_PACKETS
 	hand_out(ctx, &packet, now_ns, step.iat_ns);
@@ -172,6 +176,7 @@ int classify(struct xdp_md *ctx)
 	pad->window = step.features;
 	pad->decision.features = step.features;
 	pad->decision.t_packet_ns = now_ns;
+	pad->decision.t_start_ns = parsed_ns;
 #ifdef EMIT_CHANGES
 	pad->told = step.told;
 #else

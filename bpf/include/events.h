@@ -12,6 +12,7 @@
 struct packet_event {
 	struct flow_key key;
 	u64 t_ns;
+	u64 t_sent_ns; /* the event went to its buffer (step_ns) */
 	s64 iat_ns; /* -1: the flow's first packet */
 	u32 teid;
 	u32 length; /* inner IP packet, bytes */
@@ -30,6 +31,7 @@ struct decision_event {
 	u64 window;
 	struct features features;
 	u64 t_packet_ns; /* the packet that triggered it arrived */
+	u64 t_start_ns; /* it was parsed (step_ns) */
 	u64 t_features_ns; /* its features were ready */
 	u64 t_label_ns; /* its class was known */
 	u32 packets; /* in the window */

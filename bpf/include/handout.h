@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "clock.h"
 #include "delivery.h"
 #include "events.h"
 #include "n3.h"
@@ -20,6 +21,7 @@ static void hand_out(struct xdp_md *ctx, const struct n3_packet *packet, u64 now
 	struct packet_event event = {
 		.key = packet->key,
 		.t_ns = now_ns,
+		.t_sent_ns = step_ns(now_ns),
 		.iat_ns = iat_ns,
 		.teid = packet->gtpu.teid,
 		.length = packet->length,

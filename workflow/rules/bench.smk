@@ -90,7 +90,7 @@ rule bench_live:
         "results/logs/bench_live.log",
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "features", "flow_table", "convert", "classify", "delivery", "bench"),
+        config=section("seed", "testbed", "features", "flow_table", "convert", "delivery", "bench"),
     message:
         "Saturating the live UPF without a program and with each"
     script:

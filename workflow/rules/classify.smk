@@ -1,4 +1,4 @@
-# The measured runs. A job is one block: every arm once, on the same traffic, in an order drawn from the seed.
+# The measured runs. A job is a batch of trials; in a trial every arm has a turn on the same traffic, in drawn order.
 
 
 rule classify:
@@ -8,20 +8,36 @@ rule classify:
         control="results/traffic/control",
         model="results/convert/{point}/parts.json",
     output:
-        block_files("decisions.parquet"),
-        block_files("flows.parquet"),
-        block_files("rungs.parquet"),
-        block_files("loss.json"),
-        block_files("run.json"),
-        block_files("provenance.json"),
-        directory(block_files("sampling")),
+        decisions=f"{BATCH}/decisions.parquet",
+        turns=f"{BATCH}/turns.parquet",
+        flows=f"{BATCH}/flows.parquet",
+        run=f"{BATCH}/run.json",
+        provenance=f"{BATCH}/provenance.json",
+        sampling=directory(f"{BATCH}/sampling"),
     log:
-        "results/logs/classify-{point}-{trial}.log",
+        "results/logs/classify-{point}-{batch}.log",
     # All cores: a measured run never shares the machine with another rule.
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "classify", "delivery", "runs"),
+        config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "arms", "runs"),
     message:
-        "Running block {wildcards.trial}: every arm once, {params.config[runs][duration_s]} s each"
+        "Running batch {wildcards.batch}: {params.config[runs][trials_per_batch]} trials, a turn of every arm in each"
     script:
         "../scripts/classify.py"
+
+
+# How many batches the wanted interval needs is known when the first have been run.
+checkpoint enough_trials:
+    input:
+        turns=first_batches("turns.parquet"),
+        samples=first_batches("samples.parquet"),
+    output:
+        "results/runs/enough.json",
+    log:
+        "results/logs/enough_trials.log",
+    params:
+        config=section("arms", "runs"),
+    message:
+        "Working out how many trials the wanted interval needs"
+    script:
+        "../scripts/enough_trials.py"

@@ -1,5 +1,7 @@
 # Names and paths that more than one stage uses.
 
+import json
+
 from upfml import config as upfml_config
 from upfml.errors import UserError
 
@@ -10,17 +12,14 @@ except UserError as error:
 
 POINTS = list(upfml_config.points(config))
 DEPLOYED_POINT = upfml_config.deployed_point(config)
-ARMS = config["runs"]["arms"]
-TRIALS = range(1, config["runs"]["trials"] + 1)
 # Threads of a measured job. Snakemake cuts them to --cores, so that such a job shares the machine with no other.
 ALL_CORES = 1024
-RUN = "results/runs/{arm}/{point}/trial-{trial}"
+BATCH = "results/runs/{point}/batch-{batch}"
 
 
 wildcard_constraints:
-    arm="none|collect|user|kernel",
     point=r"depth\d+-trees\d+",
-    trial=r"\d+",
+    batch=r"\d+",
 
 
 def section(*keys):
@@ -28,11 +27,17 @@ def section(*keys):
     return {key: config[key] for key in keys}
 
 
-def run_files(name, arms=None):
-    """A file of every run of the deployed point, of all arms or of some."""
-    return expand(f"{RUN}/{name}", arm=arms or ARMS, point=DEPLOYED_POINT, trial=TRIALS)
+def first_batches(name):
+    """A file of every batch that is run in any case."""
+    return expand(f"{BATCH}/{name}", point=DEPLOYED_POINT, batch=range(1, config["runs"]["batches"]["first"] + 1))
 
 
-def block_files(name):
-    """A file of every arm in one block, with the wildcards point and trial left open."""
-    return [f"{RUN}/{name}".replace("{arm}", arm) for arm in ARMS]
+def run_files(name):
+    """Input function: a file of every batch of the deployed point, as many as the wanted interval needs."""
+
+    def files(wildcards):
+        with checkpoints.enough_trials.get().output[0].open() as enough:
+            batches = json.load(enough)["batches"]
+        return expand(f"{BATCH}/{name}", point=DEPLOYED_POINT, batch=range(1, batches + 1))
+
+    return files

@@ -21,7 +21,7 @@ rule exactness_run:
         "results/logs/exactness_run.log",
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "classify", "delivery", "exactness"),
+        config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "exactness"),
     message:
         "Kernel and user space on the same live packets for {params.config[exactness][duration_s]} s"
     script:
@@ -40,7 +40,7 @@ rule exactness:
     log:
         "results/logs/exactness.log",
     params:
-        config=section("features", "flow_table", "convert", "classify"),
+        config=section("features", "flow_table", "convert", "exactness"),
     message:
         "Comparing kernel, user space and scikit-learn with the reference"
     script:

@@ -33,8 +33,8 @@ rule figure_traffic:
 
 rule figure_accuracy:
     input:
-        decisions=run_files("decisions.parquet", ["user", "kernel"]),
-        losses=run_files("loss.json", ["user", "kernel"]),
+        decisions=run_files("decisions.parquet"),
+        turns=run_files("turns.parquet"),
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
     output:
         pdf=report(
@@ -61,8 +61,9 @@ rule figure_accuracy:
 
 rule figure_latency:
     input:
-        decisions=run_files("decisions.parquet", ["user", "kernel"]),
-        losses=run_files("loss.json", ["user", "kernel"]),
+        decisions=run_files("decisions.parquet"),
+        turns=run_files("turns.parquet"),
+        timer="results/timer.json",
     output:
         pdf=report(
             "figures/latency.pdf",
@@ -89,7 +90,8 @@ rule figure_latency:
 rule figure_cpu_usage:
     input:
         samples=run_files("samples.parquet"),
-        losses=run_files("loss.json"),
+        turns=run_files("turns.parquet"),
+        metrics="results/metrics.parquet",
     output:
         pdf=report(
             "figures/cpu_usage.pdf",
@@ -116,7 +118,7 @@ rule figure_cpu_usage:
 rule figure_context_switches:
     input:
         samples=run_files("samples.parquet"),
-        losses=run_files("loss.json"),
+        turns=run_files("turns.parquet"),
     output:
         pdf=report(
             "figures/context_switches.pdf",

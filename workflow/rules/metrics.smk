@@ -1,19 +1,30 @@
-# One number per arm, trial and metric.
+# One number per arm, trial and metric; and the arms against each other.
 
 
 rule metrics:
     input:
         decisions=run_files("decisions.parquet"),
         samples=run_files("samples.parquet"),
-        losses=run_files("loss.json"),
+        turns=run_files("turns.parquet"),
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
     output:
         "results/metrics.parquet",
     log:
         "results/logs/metrics.log",
-    params:
-        point=DEPLOYED_POINT,
     message:
         "Summing up every run"
     script:
         "../scripts/metrics.py"
+
+
+rule comparison:
+    input:
+        "results/metrics.parquet",
+    output:
+        "results/comparison.json",
+    log:
+        "results/logs/comparison.log",
+    message:
+        "Comparing the arms"
+    script:
+        "../scripts/comparison.py"

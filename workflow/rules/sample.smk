@@ -1,14 +1,14 @@
-# The raw readings of mpstat, pidstat, /proc/stat and psutil as one table a run.
+# The raw readings of mpstat, pidstat, /proc/stat and psutil as one table a batch.
 
 
 rule sample:
     input:
-        f"{RUN}/sampling",
+        f"{BATCH}/sampling",
     output:
-        f"{RUN}/samples.parquet",
+        f"{BATCH}/samples.parquet",
     log:
-        "results/logs/sample-{arm}-{point}-{trial}.log",
+        "results/logs/sample-{point}-{batch}.log",
     message:
-        "Reading the samples of {wildcards.arm}, trial {wildcards.trial}"
+        "Reading the samples of batch {wildcards.batch}"
     script:
         "../scripts/sample.py"

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from upfml import experiment
+from upfml.arms import Arm
 from upfml.glue import rule
 
 with rule(snakemake):
     config = snakemake.params.config
     experiment.run(
         config,
-        "capture",
+        Arm("capture"),
         seed=experiment.trial_seed(config, 0),
         **config["capture"],
         ladder=Path(snakemake.input.ladder),

@@ -16,7 +16,7 @@ with rule(snakemake):
         Path(inputs.model).parent,
         config["convert"]["voting"],
         Definition.of(config["features"]),
-        config["classify"]["when"],
+        config["exactness"]["when"],
     )
     packets = tables.read(inputs.packets, tables.PACKETS)
     flows = tables.read(inputs.flows, tables.FLOWS)

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from upfml import experiment
+from upfml.arms import Arm
 from upfml.glue import rule
 
 with rule(snakemake):
     config = snakemake.params.config
     experiment.run(
         config,
-        "exactness",
+        Arm("exactness", when=config["exactness"]["when"]),
         seed=experiment.trial_seed(config, experiment.EXACTNESS_TRIAL),
         warmup_s=0,
         duration_s=config["exactness"]["duration_s"],

@@ -1,4 +1,4 @@
-"""Draw accuracy. In: decisions and losses of kernel and user, scores of the training. Out: PDF and PNG."""
+"""Draw accuracy. In: decisions and turns of all batches, scores of the training. Out: PDF and PNG."""
 
 from upfml import metrics, tables
 from upfml.figures import accuracy, style
@@ -6,8 +6,8 @@ from upfml.glue import rule
 
 with rule(snakemake):
     figure = accuracy.draw(
-        metrics.gather(snakemake.input.decisions, tables.DECISIONS),
-        metrics.gather_losses(snakemake.input.losses),
+        metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS),
+        metrics.gather(snakemake.input.turns, tables.TURNS),
         tables.read_json(snakemake.input.scores),
         snakemake.params.window_ms,
     )

@@ -1,4 +1,4 @@
-"""Draw context switches (figure 7). In: samples and losses of all runs. Out: PDF and PNG."""
+"""Draw context switches (figure 7). In: samples and turns of all batches. Out: PDF and PNG."""
 
 from upfml import metrics, tables
 from upfml.figures import context_switches, style
@@ -6,8 +6,8 @@ from upfml.glue import rule
 
 with rule(snakemake):
     figure = context_switches.draw(
-        metrics.gather(snakemake.input.samples, tables.SAMPLES),
-        metrics.gather_losses(snakemake.input.losses),
+        metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
+        metrics.gather(snakemake.input.turns, tables.TURNS),
         snakemake.params.window_ms,
     )
     style.save(figure, snakemake.output.pdf, snakemake.output.png)

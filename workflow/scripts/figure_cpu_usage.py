@@ -1,4 +1,4 @@
-"""Draw CPU usage (figure 6). In: samples and losses of all runs. Out: PDF and PNG."""
+"""Draw CPU usage (figure 6). In: samples and turns of all batches, metrics. Out: PDF and PNG."""
 
 from upfml import metrics, tables
 from upfml.figures import cpu_usage, style
@@ -6,8 +6,9 @@ from upfml.glue import rule
 
 with rule(snakemake):
     figure = cpu_usage.draw(
-        metrics.gather(snakemake.input.samples, tables.SAMPLES),
-        metrics.gather_losses(snakemake.input.losses),
+        metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
+        metrics.gather(snakemake.input.turns, tables.TURNS),
+        tables.read(snakemake.input.metrics, tables.METRICS),
         snakemake.params.window_ms,
     )
     style.save(figure, snakemake.output.pdf, snakemake.output.png)

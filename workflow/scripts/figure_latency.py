@@ -1,4 +1,4 @@
-"""Draw latency. In: decisions and losses of kernel and user. Out: PDF and PNG."""
+"""Draw latency. In: decisions and turns of all batches, the timer. Out: PDF and PNG."""
 
 from upfml import metrics, tables
 from upfml.figures import latency, style
@@ -6,8 +6,9 @@ from upfml.glue import rule
 
 with rule(snakemake):
     figure = latency.draw(
-        metrics.gather(snakemake.input.decisions, tables.DECISIONS),
-        metrics.gather_losses(snakemake.input.losses),
+        metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS),
+        metrics.gather(snakemake.input.turns, tables.TURNS),
+        tables.read_json(snakemake.input.timer),
         snakemake.params.window_ms,
     )
     style.save(figure, snakemake.output.pdf, snakemake.output.png)

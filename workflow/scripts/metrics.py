@@ -1,4 +1,4 @@
-"""Sum up every run. In: decisions, samples and losses of all runs, scores of the training. Out: the metrics table."""
+"""Sum up every run. In: decisions, samples and turns of all batches, scores of the training. Out: the metrics table."""
 
 import pandas as pd
 
@@ -7,9 +7,9 @@ from upfml.glue import rule
 
 with rule(snakemake):
     runs = metrics.from_runs(
-        metrics.gather(snakemake.input.decisions, tables.DECISIONS),
-        metrics.gather(snakemake.input.samples, tables.SAMPLES),
-        metrics.gather_losses(snakemake.input.losses),
+        metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS),
+        metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
+        metrics.gather(snakemake.input.turns, tables.TURNS),
     )
-    offline = metrics.from_scores(tables.read_json(snakemake.input.scores), snakemake.params.point)
+    offline = metrics.from_scores(tables.read_json(snakemake.input.scores))
     tables.write(pd.concat([runs, offline], ignore_index=True), snakemake.output[0], tables.METRICS)

@@ -6,11 +6,12 @@ from upfml import paper, tables
 from upfml.glue import rule
 
 with rule(snakemake):
+    metrics = tables.read(snakemake.input.metrics, tables.METRICS)
     compared = paper.compare(
-        tables.read(snakemake.input.metrics, tables.METRICS),
+        metrics,
         tables.read_json(snakemake.input.scores),
         tables.read_json(snakemake.input.exactness),
     )
     tables.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
     with tables.whole_file(Path(snakemake.output.page)) as partial:
-        partial.write_text(paper.markdown(compared))
+        partial.write_text(paper.markdown(compared, metrics["arm"].unique()))

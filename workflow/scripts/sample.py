@@ -1,4 +1,4 @@
-"""The samples of one run. In: the folder of raw readings. Out: the samples table."""
+"""The samples of a batch. In: the folder of raw readings, one folder in it a turn. Out: the samples table."""
 
 from pathlib import Path
 
@@ -6,4 +6,4 @@ from upfml import sampling, tables
 from upfml.glue import rule
 
 with rule(snakemake):
-    tables.write(sampling.table(Path(snakemake.input[0])), snakemake.output[0], tables.SAMPLES)
+    tables.write(sampling.turns(Path(snakemake.input[0])), snakemake.output[0], tables.TURN_SAMPLES)

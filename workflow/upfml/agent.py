@@ -2,30 +2,38 @@
 
     python -m upfml.agent JOB.json
 
-Writes `ready` into the job's folder once packets are being seen; on SIGTERM or SIGINT it takes its program off the
-device, reads what is left in the buffers, and writes its tables and agent.json (counters, events received).
+It is told what to do on its standard input, a word a line, and answers on its standard output, a line of JSON each:
+
+    (at the start)  {"loaded": true}    programs are in the kernel, nothing is attached
+    attach          {"attached": true}  packets are seen from now on
+    detach          its report so far (see `_Agent.report`), after what was left in the buffers; flows are forgotten
+
+At the end of its input it takes its program off the device and writes its tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from upfml import events, tables
+from upfml import events, syscall, tables
 from upfml.bpf import Module, Program
 from upfml.capture import PacketRecorder, collector
 from upfml.classify import kernel
 from upfml.classify.user import UserClassifier
-from upfml.delivery import Delivery, Dropper, Reader
+from upfml.delivery import Dropper
 from upfml.errors import UserError
 from upfml.job import Job
 
@@ -43,21 +51,41 @@ class Recorder(Protocol):
         """After the end: the rows."""
 
 
+class Consumer(Protocol):
+    """Gets the events, and has them read."""
+
+    received: int
+    """Events that have been read."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Read what is there, after waiting up to `timeout_s` for the first event."""
+
+    def drain(self) -> None:
+        """Read what is there."""
+
+
+class Forgetful(Protocol):
+    """Knows flows."""
+
+    def forget(self) -> None:
+        """Forget them, so that the next packet of each is its first."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """A program on N3 and what is done with its events."""
 
     module: Module
-    programs: list[Program]  # the first is the one to attach
-    delivery: Delivery
-    readers: Mapping[str, Reader]  # by buffer
+    programs: Sequence[Program]  # the first is the one to attach
+    consumer: Consumer
     results: Mapping[str, Recorder]  # by file name
     counts: Mapping[str, int]  # what user space counts for itself
+    forgetful: Sequence[Forgetful] = ()
 
 
-def _collector(job: Job) -> tuple[Module, list[Program], Delivery]:
-    module = collector(job.definition, job.flow_table, job.delivery)
-    return module, [module.load("collect")], job.delivery
+def _collector(job: Job) -> tuple[Module, list[Program]]:
+    module = collector(job.definition, job.flow_table, job.delivery, stamps=True)
+    return module, [module.load("collect")]
 
 
 def _user_classifier(job: Job, module: Module) -> UserClassifier:
@@ -66,29 +94,33 @@ def _user_classifier(job: Job, module: Module) -> UserClassifier:
 
 def collect(job: Job) -> Arm:
     """The arm `collect`: nothing is classified, nothing kept."""
-    return Arm(*_collector(job), {"packets": Dropper(events.PACKET_EVENT)}, {}, {})
+    module, programs = _collector(job)
+    return Arm(module, programs, job.delivery.open(module, {"packets": Dropper(events.PACKET_EVENT)}), {}, {})
 
 
 def capture(job: Job) -> Arm:
     """The training trace."""
     recorder = PacketRecorder()
-    return Arm(*_collector(job), {"packets": recorder}, {"packets": recorder}, {})
+    module, programs = _collector(job)
+    return Arm(module, programs, job.delivery.open(module, {"packets": recorder}), {"packets": recorder}, {})
 
 
 def user(job: Job) -> Arm:
     """The arm `user`."""
-    module, programs, delivery = _collector(job)
+    module, programs = _collector(job)
     classifier = _user_classifier(job, module)
-    return Arm(module, programs, delivery, {"packets": classifier}, {"decisions": classifier}, classifier.counts)
+    consumer = job.delivery.open(module, {"packets": classifier})
+    return Arm(module, programs, consumer, {"decisions": classifier}, classifier.counts, [classifier])
 
 
 def in_kernel(job: Job) -> Arm:
     """The arm `kernel`."""
     module, programs = kernel.load(
-        job.needed_model, job.definition, job.when, job.flow_table, job.delivery, emit=job.emit
+        job.needed_model, job.definition, job.when, job.flow_table, job.delivery, emit=job.emit, also=["STAMP_STEPS"]
     )
     decisions = kernel.DecisionRecorder(module)
-    return Arm(module, programs, job.delivery, {"decisions": decisions}, {"decisions": decisions}, {})
+    consumer = job.delivery.open(module, {"decisions": decisions})
+    return Arm(module, programs, consumer, {"decisions": decisions}, {}, [decisions])
 
 
 class _RecordAndClassify:
@@ -108,17 +140,17 @@ def exactness(job: Job) -> Arm:
     """Kernel and user space classify the same packets, and every packet is kept: for upfml/exactness.py."""
     delivery = replace(job.delivery, pages=_EXACTNESS_PAGES)
     module, programs = kernel.load(
-        job.needed_model, job.definition, job.when, job.flow_table, delivery, also=["HAND_OUT_PACKETS"]
+        job.needed_model, job.definition, job.when, job.flow_table, delivery, also=["HAND_OUT_PACKETS", "STAMP_STEPS"]
     )
     packets, decisions = PacketRecorder(), kernel.DecisionRecorder(module)
     classifier = _user_classifier(job, module)
     return Arm(
         module,
         programs,
-        delivery,
-        {"packets": _RecordAndClassify(packets, classifier), "decisions": decisions},
+        delivery.open(module, {"packets": _RecordAndClassify(packets, classifier), "decisions": decisions}),
         {"packets": packets, "user": classifier, "kernel": decisions},
         classifier.counts,
+        [classifier, decisions],
     )
 
 
@@ -129,42 +161,93 @@ ARMS: dict[str, Callable[[Job], Arm]] = {
     "kernel": in_kernel,
     "exactness": exactness,
 }
+"""By kind (arms.py)."""
+
+
+class _Agent:
+    """An arm that is loaded."""
+
+    def __init__(self, job: Job, arm: Arm) -> None:
+        self._job, self._arm = job, arm
+        self._attached = False
+        self._forgotten_flows = self._evicted_flows = 0
+
+    def attach(self) -> None:
+        """Put the program on N3."""
+        self._arm.module.attach(self._job.device, self._arm.programs[0], self._job.xdp_mode)
+        self._attached = True
+
+    def wait(self) -> None:
+        """Read events for a while, if there can be any."""
+        self._arm.consumer.wait(_WAIT_S)
+
+    def detach(self) -> None:
+        """Take it off, read what is left, forget the flows."""
+        if not self._attached:
+            return
+        self._arm.module.detach(self._job.device, self._job.xdp_mode)
+        self._attached = False
+        self._arm.consumer.drain()
+        for forgetful in self._arm.forgetful:
+            forgetful.forget()
+        flows = self._arm.module["flows"]
+        here = len(flows)
+        self._evicted_flows = self._arm.module.counters()["flow_new"] - self._forgotten_flows - here
+        self._forgotten_flows += here
+        flows.clear()
+
+    def report(self) -> dict[str, Any]:
+        """Since the start: events read, counters, what the program has cost by the kernel's own account."""
+        arm = self._arm
+        info = syscall.prog_info(arm.programs[0].fd)
+        return {
+            "received": arm.consumer.received,
+            "counters": arm.module.counters() | {"flows_evicted": self._evicted_flows},
+            "user_space": dict(arm.counts),
+            "run_time_ns": info.run_time_ns,  # zero unless somebody has turned BPF statistics on
+            "run_cnt": info.run_cnt,
+        }
+
+    def write(self) -> None:
+        """The tables and agent.json."""
+        for name, recorder in self._arm.results.items():
+            tables.write(recorder.table(), self._job.out / f"{name}.parquet", recorder.schema)
+        programs = [vars(program) for program in self._arm.programs]
+        about = {"arm": self._job.arm, "xdp_mode": self._job.xdp_mode, "delivery": asdict(self._job.delivery)}
+        tables.write_json(about | self.report() | {"programs": programs}, self._job.out / "agent.json")
 
 
 def run(job: Job) -> None:
-    """Do the job until SIGTERM or SIGINT."""
-    stopping = False
+    """Do the job until the end of standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who closes our input
+    agent = _Agent(job, ARMS[job.arm](job))
+    words: SimpleQueue[str] = SimpleQueue()
 
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
+    def listen() -> None:
+        """In a thread: to look for input between reads would cost every read."""
+        for line in sys.stdin:
+            words.put(line.strip())
+        words.put("")
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    arm = ARMS[job.arm](job)
-    delivered = arm.delivery.open(arm.module, arm.readers)
-    arm.module.attach(job.device, arm.programs[0], job.xdp_mode)
+    Thread(target=listen, daemon=True).start()
+    _say({"loaded": True})
     try:
-        (job.out / "ready").touch()
-        while not stopping:
-            delivered.wait(_WAIT_S)
+        while word := words.get():
+            if word == "attach":
+                agent.attach()
+                _say({"attached": True})
+                while words.empty():
+                    agent.wait()
+            else:
+                agent.detach()
+                _say(agent.report())
     finally:
-        arm.module.detach(job.device, job.xdp_mode)
-    delivered.drain()
-    for name, recorder in arm.results.items():
-        tables.write(recorder.table(), job.out / f"{name}.parquet", recorder.schema)
-    tables.write_json(
-        {
-            "arm": job.arm,
-            "xdp_mode": job.xdp_mode,
-            "delivery": asdict(arm.delivery),
-            "received": delivered.received,
-            "counters": arm.module.counters() | {"flows_evicted": arm.module.flows_evicted()},
-            "user_space": arm.counts,
-            "programs": [vars(program) for program in arm.programs],
-        },
-        job.out / "agent.json",
-    )
+        agent.detach()
+    agent.write()
+
+
+def _say(answer: Mapping[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
 
 
 def main() -> int:

@@ -1,7 +1,10 @@
-"""The agent (upfml/agent.py) as whoever measures sees it: a process on the UPF that is started, watched and ended."""
+"""The agent (upfml/agent.py) as whoever measures sees it: a process that is started, told, watched and ended."""
 
 from __future__ import annotations
 
+import json
+import select
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from upfml import tables
-from upfml.delivery import Delivery
+from upfml.arms import Arm
 from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
@@ -18,38 +21,50 @@ from upfml.testbed.host import stop
 from upfml.testbed.namespaces import Namespaces
 
 XDP_MODE = "native"
-_START_S = 60.0
+_START_S = 120.0  # a verifier may take long, and so may a machine that loads other agents beside
+_ANSWER_S = 60.0
 _END_S = 600.0
 
 
 class AgentProcess:
-    """The process on the UPF, from its start until it has written its table."""
+    """The process on the UPF, from its start until it has written its tables."""
 
-    def __init__(self, config: Mapping[str, Any], arm: str, bed: Namespaces, model: Path | None, work: Path) -> None:
-        """Start it."""
+    def __init__(self, config: Mapping[str, Any], arm: Arm, bed: Namespaces, model: Path | None, work: Path) -> None:
+        """Start it; `arm` is of any kind but none, `model` a folder of convert.write for one that classifies."""
         definition = Definition.of(config["features"])
         job = Job(
-            arm=arm, device=bed.n3_device, xdp_mode=XDP_MODE, out=work.resolve(), window_ns=definition.window_ns,
+            arm=arm.kind, device=bed.n3_device, xdp_mode=XDP_MODE, out=work.resolve(), window_ns=definition.window_ns,
             iat_unit_ns=definition.iat_unit_ns, flow_table=FlowTable.of(config["flow_table"]),
-            delivery=Delivery.of(config["delivery"]), when=config["classify"]["when"] if model else "",
-            emit=config["classify"]["emit"] if model else "", model=model.resolve() if model else None,
+            delivery=arm.delivery(config["delivery"]), when=arm.when, emit=arm.emit,
+            model=model.resolve() if model and arm.classifies else None,
         )  # fmt: skip
+        work.mkdir(parents=True, exist_ok=True)
         self._work, self._log = work, work / "agent.log"
-        self._ready = work / "ready"
-        for left_over in (self._ready, self._log):
-            left_over.unlink(missing_ok=True)
+        self._log.unlink(missing_ok=True)
         job.write(work / "job.json")
-        self._process = bed.upf.start([sys.executable, "-m", "upfml.agent", work / "job.json"], log=self._log)
+        self._process = bed.upf.start(
+            [sys.executable, "-m", "upfml.agent", work / "job.json"],
+            log=self._log,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._loaded = False
         self.pid = self._process.pid
 
-    def wait_until_ready(self) -> None:
-        """Return once it sees packets. Raises UserError when it ends or takes too long."""
-        deadline = time.monotonic() + _START_S
-        while not self._ready.exists():
-            self.check()
-            if time.monotonic() > deadline:
-                raise UserError(f"the agent on the UPF is not ready after {_START_S:.0f} s", f"see {self._log}")
-            time.sleep(0.05)
+    def wait_until_loaded(self) -> None:
+        """Return once its programs are in the kernel. Raises UserError when it ends or takes too long."""
+        if not self._loaded:
+            self._answer(_START_S)
+            self._loaded = True
+
+    def attach(self) -> None:
+        """Put its program on N3: packets are seen from now on. Raises UserError when it cannot."""
+        self.wait_until_loaded()
+        self._tell("attach")
+
+    def detach(self) -> dict[str, Any]:
+        """Take it off again, and have flows forgotten: its report so far."""
+        return self._tell("detach")
 
     def check(self) -> None:
         """Raise UserError, with what it said last, when it has ended."""
@@ -58,15 +73,47 @@ class AgentProcess:
             raise UserError(f"the agent on the UPF ended early:\n{tail}", f"see {self._log}")
 
     def end(self) -> dict[str, Any]:
-        """Have it write its table; its own report (agent.json)."""
-        if stop(self._process, grace_s=_END_S):
+        """Have it write its tables; its own report (agent.json)."""
+        self.wait_until_loaded()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            status = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            status = stop(self._process)
+        if status:
             self.check()
         report: dict[str, Any] = tables.read_json(self._work / "agent.json")
         return report
 
+    def _tell(self, word: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{word}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._process.wait()
+        return self._answer(_ANSWER_S)
+
+    def _answer(self, patience_s: float) -> dict[str, Any]:
+        """The next line that it says. It says one a command, so nothing can wait in the pipe's buffer."""
+        pipe = self._process.stdout
+        assert pipe is not None
+        deadline = time.monotonic() + patience_s
+        while not select.select([pipe], [], [], 0.1)[0]:
+            self.check()
+            if time.monotonic() > deadline:
+                raise UserError(f"the agent on the UPF does not answer within {patience_s:.0f} s", f"see {self._log}")
+        line = pipe.readline()
+        if not line:
+            self._process.wait()
+            self.check()
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
 
 def loss(report: Mapping[str, Any]) -> dict[str, float]:
-    """Events that the kernel made, against those that user space got. Takes what `end` gives."""
+    """Events that the kernel made, against those that user space got. Takes an agent's report."""
     made = sum(report["counters"].get(name, 0) for name in ("event_sent", "event_lost"))
     lost = made - report["received"]
     return {"received": report["received"], "lost": lost, "rate": lost / made if made else 0.0}

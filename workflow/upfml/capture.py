@@ -13,10 +13,19 @@ from upfml.flowtable import FlowTable
 
 
 def collector(
-    definition: Definition, flow_table: FlowTable, delivery: Delivery = READ_AT_ONCE, *, replay: bool = False
+    definition: Definition,
+    flow_table: FlowTable,
+    delivery: Delivery = READ_AT_ONCE,
+    *,
+    replay: bool = False,
+    stamps: bool = False,
 ) -> Module:
-    """bpf/collect.bpf.c, compiled; with `replay` it takes arrival times from packets' metadata."""
-    clock: dict[str, int | str | None] = {"REPLAY_CLOCK": None} if replay else {}
+    """bpf/collect.bpf.c, compiled.
+
+    With `replay` it takes arrival times from packets' metadata; with `stamps` it says when an event was sent.
+    """
+    wanted = {"REPLAY_CLOCK": replay, "STAMP_STEPS": stamps}
+    clock: dict[str, int | str | None] = {name: None for name, is_wanted in wanted.items() if is_wanted}
     return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **delivery.defines(), **clock})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from upfml import arms
 from upfml.errors import UserError
 
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
@@ -45,6 +46,13 @@ def check(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"config: model.n_estimators is {model['n_estimators']}, but a decision_tree is one tree",
             "set model.n_estimators to [1] and model.deployed.n_estimators to 1, or model.kind to a forest",
+        )
+    arms.chosen(config)
+    batches = config["runs"]["batches"]
+    if batches["first"] > batches["most"]:
+        raise UserError(
+            f"config: runs.batches: first is {batches['first']}, but most is {batches['most']}",
+            "raise most, or lower first",
         )
     division = config["convert"]["division"]
     if isinstance(division, list):

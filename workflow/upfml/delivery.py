@@ -11,7 +11,7 @@ import select
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -52,9 +52,9 @@ class Delivery:
     pages: int = _PAGES["ring"]  # of the ring, or of each CPU's perf buffer; a power of two
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Delivery:
-        """From the `delivery` section of config.yaml."""
-        return cls(config["by"], config["delay_ms"], _PAGES[config["by"]])
+    def of(cls, by: str, delay_ms: float) -> Delivery:
+        """With buffers of the usual size."""
+        return cls(by, delay_ms, _PAGES[by])
 
     def defines(self) -> dict[str, int | str | None]:
         """The same for the C side."""

@@ -30,6 +30,7 @@ PACKET_EVENT = np.dtype(
     [
         ("key", FLOW_KEY),
         ("t_ns", "<u8"),
+        ("t_sent_ns", "<u8"),
         ("iat_ns", "<i8"),
         ("teid", "<u4"),
         ("length_bytes", "<u4"),
@@ -50,6 +51,7 @@ DECISION_EVENT = np.dtype(
         ("window", "<u8"),
         *((name, "<i8") for name in tables.FEATURES),
         ("t_packet_ns", "<u8"),
+        ("t_start_ns", "<u8"),
         ("t_features_ns", "<u8"),
         ("t_label_ns", "<u8"),
         ("packets", "<u4"),
@@ -116,13 +118,14 @@ def decisions_table(
     index, keys = _by_flow(events)
     names = pd.Series([flow_name(key) for key in keys], dtype="str")
     rows = pd.DataFrame({"flow": names.iloc[index].reset_index(drop=True)})
-    same = ["window", "packets", *tables.FEATURES, "predicted", "model", "t_packet_ns", "t_features_ns", "t_label_ns"]
+    same = ["window", "packets", *tables.FEATURES, "predicted", "model"]
+    same += ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns"]
     for name in same:
         rows[name] = events[name]
     last = np.array([(untold_after or {}).get(key, 0) for key in keys], np.int64)
     before_next = pd.Series(events["untold"].astype(np.int64)).groupby(index).shift(-1)
     rows["repeats"] = before_next.fillna(pd.Series(last[index])).astype(np.int64)
     rows["label"] = -1
-    rows["t_start_ns"] = rows["t_packet_ns"]
+    rows["t_sent_ns"] = rows["t_packet_ns"]
     rows["t_delivered_ns"] = t_delivered_ns
     return tables.typed(rows, tables.DECISIONS)

@@ -1,23 +1,22 @@
 """One run on the test bed: traffic through N3, one arm on it, samples of the machine, everything written down.
 
-The same for the training trace (arm `capture`), for the measured arms (none, collect, user, kernel) and for the trace
-on which they are compared with the reference (arm `exactness`).
+For the training trace (arm `capture`), and for the trace on which kernel and user space are compared with the reference
+(arm `exactness`). The measured arms take turns on one test bed: trials.py.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from upfml import provenance, sampling, tables
 from upfml.agentprocess import XDP_MODE, AgentProcess, loss
+from upfml.arms import Arm
 from upfml.provision import IDLE_WANTED_PCT, idle_pct
 from upfml.testbed.namespaces import Namespaces
 from upfml.traffic.session import Session
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 IDLE_PATIENCE_S = 20.0
 """A run waits this long for the machine to be IDLE_WANTED_PCT idle; then it goes on and records what it saw."""
-EXACTNESS_TRIAL = 999
+EXACTNESS_TRIAL = 999_999
 """The trial of arm `exactness`: its traffic is that of no other run."""
 _TEND_S = 0.1
 _PROGRESS_S = 10
@@ -38,20 +37,32 @@ def testbed(config: Mapping[str, Any]) -> Namespaces:
 
 
 def trial_seed(config: Mapping[str, Any], trial: int) -> int:
-    """The seed of a trial's traffic: the same for all arms of a block, another for each trial (0: training trace)."""
-    return int(config["seed"]) * 1000 + trial
+    """The seed of a trial's traffic (0: training trace): another for each trial."""
+    return int(config["seed"]) * 1_000_000 + trial
 
 
-def order_of_arms(config: Mapping[str, Any], trial: int) -> list[str]:
-    """The arms of a block in an order drawn for this trial, so that drift of the machine hits no arm by its place."""
-    arms = list(config["runs"]["arms"])
-    np.random.default_rng(trial_seed(config, trial)).shuffle(arms)
-    return arms
+def session(
+    config: Mapping[str, Any], bed: Namespaces, *, seed: int, ladder: Path, control: Path, work: Path, duration_s: float
+) -> Session:
+    """The traffic of a run, for `duration_s`; `ladder` and `control` are what the traffic stage made."""
+    return Session(
+        config["traffic"], seed=seed, ran=bed.ran, dn=bed.dn, ue_address=bed.ue_address, dn_address=bed.dn_address,
+        ladder=ladder, control=control, workdir=work / "traffic", duration_s=duration_s,
+    )  # fmt: skip
+
+
+def keep_going(seconds: float, *tend: Callable[[], None]) -> None:
+    """Call each of `tend` ten times a second, for so long."""
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        for call in tend:
+            call()
+        time.sleep(max(0.0, min(_TEND_S, until_s - time.monotonic())))
 
 
 def run(
     config: Mapping[str, Any],
-    arm: str,
+    arm: Arm,
     *,
     seed: int,
     warmup_s: float,
@@ -61,7 +72,7 @@ def run(
     model: Path | None,
     out: Path,
 ) -> None:
-    """Run one arm and write into `out`: packets or decisions, flows, rungs, sampling/, loss, run and provenance.
+    """Run one arm and write into `out`: its tables, flows, rungs, sampling/, loss, run and provenance.
 
     `ladder` and `control` are what the traffic stage made, `model` a folder of convert.write. The measured part begins
     after `warmup_s`; rows from before it, or from after `duration_s`, are dropped. Raises UserError when a generator or
@@ -71,51 +82,67 @@ def run(
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)
     total_s = warmup_s + duration_s
+    rates = config["testbed"]["n3_rate_mbit_s"] or [None]
     with testbed(config) as bed:
-        idle = _wait_for_idle()
-        agent = AgentProcess(config, arm, bed, model, work) if arm != "none" else None
-        if agent:
-            agent.wait_until_ready()
-        session = Session(
-            config["traffic"], seed=seed, ran=bed.ran, dn=bed.dn, ue_address=bed.ue_address,
-            dn_address=bed.dn_address, ladder=ladder, control=control, workdir=work / "traffic", duration_s=total_s,
-        )  # fmt: skip
-        course = _Course(arm, bed, session, agent, config["testbed"]["n3_rate_mbit_s"] or [None], total_s)
-        with session:
-            course.follow(until_s=warmup_s)
-            processes = session.processes() | ({"classifier": agent.pid} if agent else {})
-            with sampling.Sampler(out / "sampling", processes) as sampler:
+        idle = wait_for_idle()
+        agent = AgentProcess(config, arm, bed, model, work)
+        agent.attach()
+        traffic = session(config, bed, seed=seed, ladder=ladder, control=control, work=work, duration_s=total_s)
+        progress = _Progress(arm.name, total_s)
+        with traffic:
+            shares = [(rate, total_s / len(rates)) for rate in rates]
+            bed.limit_n3(shares[0][0])
+            keep_going(warmup_s, traffic.tend, agent.check, progress)
+            with sampling.Sampler(out / "sampling", traffic.processes() | {"classifier": agent.pid}) as sampler:
                 start_ns = time.monotonic_ns()
-                course.follow(until_s=total_s, sampler=sampler)
+                for number, (rate, share_s) in enumerate(shares):
+                    bed.limit_n3(rate)
+                    left_s = share_s - (warmup_s if number == 0 else 0)
+                    keep_going(left_s, traffic.tend, agent.check, sampler.tick, progress)
                 end_ns = time.monotonic_ns()
-        report = agent.end() if agent else {"received": 0, "counters": {}}
+        agent.detach()
+        report = agent.end()
         facts = bed.facts()
-    flows = session.flows()
+    flows = traffic.flows()
     tables.write(flows, out / "flows.parquet", tables.FLOWS)
-    tables.write(session.rungs(), out / "rungs.parquet", tables.RUNGS)
+    tables.write(traffic.rungs(), out / "rungs.parquet", tables.RUNGS)
     tables.write_json(loss(report), out / "loss.json")
     unlabelled = _write_rows(arm, work, out, flows, start_ns, end_ns)
-    xdp_mode = XDP_MODE if agent else None
     tables.write_json(
         {
-            "arm": arm,
+            "arm": arm.name,
             "seed": seed,
             "start_ns": start_ns,
             "end_ns": end_ns,
             "idle_before_pct": round(idle, 1),
             "idle_wanted_pct": IDLE_WANTED_PCT,
-            "xdp_mode": xdp_mode,
+            "xdp_mode": XDP_MODE,
             "n3_rate_mbit_s": config["testbed"]["n3_rate_mbit_s"],
             "decisions_of_unknown_flows": unlabelled,
             "agent": report,
-            "traffic": session.report(),
+            "traffic": traffic.report(),
         },
         out / "run.json",
     )
     record = provenance.of(
-        config, arm=arm, traffic_seed=seed, xdp_mode=xdp_mode, testbed=facts, start=began, end=provenance.now()
+        config, arm=arm.name, traffic_seed=seed, xdp_mode=XDP_MODE, testbed=facts, start=began, end=provenance.now()
     )
     tables.write_json(record, out / "provenance.json")
+
+
+def wait_for_idle() -> float:
+    """How idle the machine is (%), as soon as that is enough, or when patience ends."""
+    deadline = time.monotonic() + IDLE_PATIENCE_S
+    while (idle := _idle_pct()) < IDLE_WANTED_PCT and time.monotonic() < deadline:
+        pass
+    if idle < IDLE_WANTED_PCT:
+        log.warning("the machine is only %.0f%% idle (wanted: %.0f%%); the run says so", idle, IDLE_WANTED_PCT)
+    return idle
+
+
+def label(decisions: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
+    """Decisions with the true classes of their flows; -1 for flows that no generator made."""
+    return decisions.assign(label=decisions["flow"].map(flows.set_index("flow")["label"]).fillna(-1).astype("int8"))
 
 
 def _idle_pct() -> float:
@@ -125,65 +152,34 @@ def _idle_pct() -> float:
     return idle_pct(before, stat.read_text())
 
 
-@dataclass
-class _Course:
-    """What happens while a run lasts: players come and go, N3's rate changes, samples are taken, progress is told."""
+class _Progress:
+    """Tells now and then how far a run is."""
 
-    arm: str
-    bed: Namespaces
-    session: Session
-    agent: AgentProcess | None
-    rates: Sequence[float | None]  # Mbit/s, each for an equal share of the run; None: not limited
-    total_s: float
-    began_s: float | None = None
-    rate_step: int = -1
-    progress_step: int = 0
+    def __init__(self, name: str, total_s: float) -> None:
+        self._name, self._total_s = name, total_s
+        self._began_s, self._step = time.monotonic(), 0
 
-    def follow(self, until_s: float, sampler: sampling.Sampler | None = None) -> None:
-        """Keep the run going until `until_s` seconds after its beginning."""
-        if self.began_s is None:
-            self.began_s = time.monotonic()
-        while (elapsed_s := time.monotonic() - self.began_s) < until_s:
-            self.session.tend()
-            if self.agent:
-                self.agent.check()
-            if sampler:
-                sampler.tick()
-            step = int(elapsed_s / self.total_s * len(self.rates))
-            if step != self.rate_step:
-                self.rate_step = step
-                self.bed.limit_n3(self.rates[step])
-            if elapsed_s // _PROGRESS_S > self.progress_step:
-                self.progress_step += 1
-                log.info("%s: %.0f of %.0f s", self.arm, elapsed_s, self.total_s)
-            time.sleep(_TEND_S)
+    def __call__(self) -> None:
+        elapsed_s = time.monotonic() - self._began_s
+        if elapsed_s // _PROGRESS_S > self._step:
+            self._step += 1
+            log.info("%s: %.0f of %.0f s", self._name, elapsed_s, self._total_s)
 
 
-def _wait_for_idle() -> float:
-    deadline = time.monotonic() + IDLE_PATIENCE_S
-    while (idle := _idle_pct()) < IDLE_WANTED_PCT and time.monotonic() < deadline:
-        pass
-    if idle < IDLE_WANTED_PCT:
-        log.warning("the machine is only %.0f%% idle (wanted: %.0f%%); the run says so", idle, IDLE_WANTED_PCT)
-    return idle
-
-
-def _write_rows(arm: str, work: Path, out: Path, flows: pd.DataFrame, start_ns: int, end_ns: int) -> int:
+def _write_rows(arm: Arm, work: Path, out: Path, flows: pd.DataFrame, start_ns: int, end_ns: int) -> int:
     """Move the agent's rows into `out`; how many decisions are of flows that nobody made.
 
     Rows of the measured part alone, but all of arm `exactness`: to say what a window must be, a flow's first packet has
     to be there.
     """
-    if arm in ("none", "collect"):
-        tables.write(tables.empty(tables.DECISIONS), out / "decisions.parquet", tables.DECISIONS)
     unlabelled = 0
     for made in work.glob("*.parquet"):
         schema, time = (tables.PACKETS, "t_ns") if made.stem == "packets" else (tables.DECISIONS, "t_packet_ns")
         rows = tables.read(made, schema)
-        if arm != "exactness":
+        if arm.kind != "exactness":
             rows = rows[rows[time].between(start_ns, end_ns)].reset_index(drop=True)
         if schema is tables.DECISIONS:
-            rows["label"] = rows["flow"].map(flows.set_index("flow")["label"]).fillna(-1).astype("int8")
+            rows = label(rows, flows)
             unlabelled += int((rows["label"] == -1).sum())
         tables.write(rows, out / made.name, schema)
         made.unlink()

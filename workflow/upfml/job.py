@@ -16,7 +16,7 @@ from upfml.flowtable import FlowTable
 class Job:
     """One agent's work; written as JSON so that it can be handed to another machine."""
 
-    arm: str  # capture, collect, user or kernel
+    arm: str  # the kind of arm (arms.py), capture or exactness
     device: str  # the UPF's N3
     xdp_mode: str  # native or generic
     out: Path  # folder for what it writes
@@ -24,9 +24,9 @@ class Job:
     iat_unit_ns: int
     flow_table: FlowTable
     delivery: Delivery
-    when: str  # window or packet; empty for arms that do not classify, like the next
+    when: str  # window or packet
     emit: str  # every or change
-    model: Path | None  # folder written by convert.write; arms user and kernel
+    model: Path | None  # folder written by convert.write, for arms that classify
 
     @property
     def needed_model(self) -> Path:

@@ -1,23 +1,24 @@
 """From the tables of the runs to one number per arm, trial and metric, and to intervals over the trials.
 
-In: decisions, samples (tables.py) and loss.json of every run; scores.json of the training. Out: table `metrics`.
+In: turn_decisions, turn_samples and turns (tables.py); scores.json of the training. Out: table `metrics`.
 
-Times are differences of CLOCK_MONOTONIC stamps that both arms take at the same steps, so that each name means the same
+Times are differences of CLOCK_MONOTONIC stamps that all arms take at the same steps, so that each name means the same
 in kernel and user space:
 
     arrival_to_label       t_packet   → t_label      what a packet waits for its class
     features_and_inference t_start    → t_label      the classifier's own work (the user arm as the authors timed it)
     inference              t_features → t_label      the trees alone (the kernel arm as the authors timed it)
-    arrival_to_user_space  t_packet   → t_delivered  until a Python process knows the class
+    arrival_to_user_space  t_packet   → t_delivered  until a process in user space knows the class
+
+The first is the sum of the parts of PARTS; the last has one more where the class is known in the kernel first.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,13 +27,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from upfml import tables
+from upfml.arms import Arm
 from upfml.errors import UserError
 from upfml.tables import CLASS_NAMES, METRICS
 
-RUN = ["arm", "point", "trial"]
-"""The columns that name a run."""
-
-CLASSIFYING_ARMS = ["user", "kernel"]
+RUN = ["arm", "trial"]
+"""The columns that name a turn."""
 
 LATENCIES = {
     "inference": ("t_features_ns", "t_label_ns"),
@@ -42,46 +42,43 @@ LATENCIES = {
 }
 """Name of a time → the stamps at which it begins and ends."""
 
+_IN_USER_SPACE = {
+    "parse": ("t_packet_ns", "t_sent_ns"),
+    "delivery": ("t_sent_ns", "t_start_ns"),
+    "features": ("t_start_ns", "t_features_ns"),
+    "inference": ("t_features_ns", "t_label_ns"),
+}
+_IN_KERNEL = {
+    "parse": ("t_packet_ns", "t_start_ns"),
+    "features": ("t_start_ns", "t_features_ns"),
+    "inference": ("t_features_ns", "t_label_ns"),
+    "delivery": ("t_label_ns", "t_delivered_ns"),
+}
+
 CPU_SHARES = ["usr", "sys", "soft", "total"]
 CONFIDENCE = 0.95
+BOOTSTRAP_FROM = 8
+"""Trials; of fewer a bootstrap knows little more than their range."""
+_RESAMPLES = 9_999
 
 
-@dataclass(frozen=True, order=True)
-class RunPath:
-    """The run that a file belongs to, read from results/runs/<arm>/<point>/trial-<n>/<file>."""
+def parts(arm: str) -> dict[str, tuple[str, str]]:
+    """The steps of an arm's way from arrival to user space, in order: name → the stamps between which each lies.
 
-    arm: str
-    point: str
-    trial: int
-
-    @classmethod
-    def parse(cls, path: Path | str) -> Self:
-        """Raises ValueError when the path is not that of a run's file."""
-        found = re.search(r"(?:^|/)runs/([^/]+)/([^/]+)/trial-(\d+)/[^/]+$", Path(path).as_posix())
-        if found is None:
-            raise ValueError(f"{path} is not runs/<arm>/<point>/trial-<n>/<file>")
-        return cls(found[1], found[2], int(found[3]))
+    `parse` is parsing and, where a collector does that, the IAT; `delivery` is the way of an event to its reader, with
+    the reader's waking and its wait for a CPU.
+    """
+    return _IN_KERNEL if Arm.parse(arm).kind == "kernel" else _IN_USER_SPACE
 
 
 def gather(paths: Iterable[Path | str], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """The rows of one table of several runs, with the columns arm, point and trial before them."""
-    frames = []
-    for path in paths:
-        run = RunPath.parse(path)
-        frame = tables.read(path, schema)
-        for at, name in enumerate(RUN):
-            frame.insert(at, name, getattr(run, name))
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+    """The rows of one table of several batches."""
+    return pd.concat([tables.read(path, schema) for path in paths], ignore_index=True)
 
 
-def gather_losses(paths: Iterable[Path | str]) -> pd.DataFrame:
-    """loss.json of several runs: arm, point, trial, received and lost events; one row a run."""
-    rows = []
-    for path in paths:
-        run, loss = RunPath.parse(path), tables.read_json(path)
-        rows.append((run.arm, run.point, run.trial, int(loss["received"]), int(loss["lost"])))
-    return pd.DataFrame(rows, columns=[*RUN, "received", "lost"])
+def classifying(frame: pd.DataFrame) -> list[str]:
+    """The arms in `frame` (column arm) that classify, in their order there."""
+    return [arm for arm in frame["arm"].unique() if Arm.parse(arm).classifies]
 
 
 def require_arms(frame: pd.DataFrame, arms: Sequence[str]) -> None:
@@ -90,18 +87,21 @@ def require_arms(frame: pd.DataFrame, arms: Sequence[str]) -> None:
     if missing:
         raise UserError(
             f"nothing was recorded in arm {', '.join(missing)}",
-            "add it to runs.arms in config.yaml; if it is there, runs.duration_s is too short for a window to close",
+            "add it to arms in config.yaml; if it is there, runs.turn_s is too short for a window to close",
         )
 
 
 def latency_ns(decisions: pd.DataFrame, name: str) -> pd.Series[int]:
     """One of LATENCIES for every decision, in ns. Raises UserError when a step ends before it begins."""
-    begin, end = LATENCIES[name]
+    return _elapsed(decisions, *LATENCIES[name])
+
+
+def _elapsed(decisions: pd.DataFrame, begin: str, end: str) -> pd.Series[int]:
     elapsed = decisions[end] - decisions[begin]
     if (elapsed < 0).any():
         raise UserError(
             f"{(elapsed < 0).sum()} decisions have {end} before {begin}",
-            "remove results/runs and run again; if it comes back, the classifier's clocks differ",
+            "remove results/runs and run again; if it comes back, the clocks of kernel and classifier differ",
         )
     return elapsed
 
@@ -121,43 +121,52 @@ def confusion(decisions: pd.DataFrame) -> NDArray[np.int64]:
     )
 
 
-def loss_pct(losses: pd.DataFrame) -> float | None:
+def loss_pct(turns: pd.DataFrame) -> float | None:
     """Lost events in percent of those sent, all rows together; None where nothing was sent (forwarding only)."""
-    lost, received = int(losses["lost"].sum()), int(losses["received"].sum())
+    lost, received = int(turns["lost"].sum()), int(turns["received"].sum())
     return 100 * lost / (lost + received) if lost + received else None
 
 
-def from_runs(decisions: pd.DataFrame, samples: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
+def from_runs(decisions: pd.DataFrame, samples: pd.DataFrame, turns: pd.DataFrame) -> pd.DataFrame:
     """Table `metrics` of the measured runs.
 
-    Takes what `gather` and `gather_losses` return. Accuracies are in %, times in ns, CPU shares in % of all CPUs.
-    Raises UserError when a classifying run decided nothing, or saw windows of one class only.
+    Takes what `gather` returns. Accuracies are in %, times in ns, CPU shares in % of all CPUs. Raises UserError when a
+    classifying arm decided nothing in a turn, or saw windows of one class only in all of them.
     """
-    classified = set(decisions[RUN].drop_duplicates().itertuples(index=False, name=None))
-    for run in losses[losses["arm"].isin(CLASSIFYING_ARMS)][RUN].itertuples(index=False, name=None):
-        if run not in classified:
+    decided = set(decisions[RUN].drop_duplicates().itertuples(index=False, name=None))
+    for arm, trial in turns[RUN].itertuples(index=False, name=None):
+        if Arm.parse(arm).classifies and (arm, trial) not in decided:
             raise UserError(
-                f"run {run[0]}/{run[1]}/trial-{run[2]} classified nothing",
-                "lengthen runs.duration_s in config.yaml: a flow is classified from its second closed window on",
+                f"arm {arm} classified nothing in trial {trial}",
+                "lengthen runs.turn_s in config.yaml: a flow is classified from its second closed window on",
             )
-    return pd.concat(
-        [from_decisions(decisions), _per_run(samples, _sample_metrics), _per_run(losses, _loss_metrics)],
+    measured = pd.concat(
+        [from_decisions(decisions), _per_run(samples, _sample_metrics), _per_run(turns, _turn_metrics)],
         ignore_index=True,
     )
+    return pd.concat([measured, _direct_cost(measured), _over_forwarding(measured)], ignore_index=True)
 
 
 def from_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
     """Table `metrics` of what `gather` returns for table decisions: accuracies (%), counts and times (ns).
 
-    Raises UserError when a run saw windows of one class only.
+    Raises UserError when an arm saw windows of one class only. A single turn may: it has no balanced accuracy then.
     """
+    for arm, mine in decisions.groupby("arm"):
+        by_class = confusion(mine).sum(axis=1)
+        if not by_class.all():
+            missing = ", ".join(CLASS_NAMES[label] for label in CLASS_NAMES if not by_class[label])
+            raise UserError(
+                f"arm {arm} classified no window of class {missing}, so its accuracy would mean nothing",
+                "raise runs.turn_s, runs.trials_per_batch or traffic.video.clients in config.yaml",
+            )
     return _per_run(decisions, _decision_metrics)
 
 
-def from_scores(scores: dict[str, Any], point: str) -> pd.DataFrame:
+def from_scores(scores: dict[str, Any]) -> pd.DataFrame:
     """Table `metrics` of scikit-learn's model on the held-out windows of both splits (scores.json); trial 0."""
     rows = [
-        ("sklearn", point, 0, f"{name}_{split}", 100 * scores[split][name], "%")
+        ("sklearn", 0, f"{name}_{split}", 100 * scores[split][name], "%")
         for split in ("random", "grouped")
         for name in ("accuracy", "balanced_accuracy", "majority_accuracy")
     ]
@@ -169,10 +178,64 @@ def _per_run(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], list[tuple[s
     return pd.DataFrame(rows, columns=list(METRICS.columns))
 
 
-def _loss_metrics(loss: pd.DataFrame) -> list[tuple[str, float, str]]:
-    found = [(f"events_{name}", float(loss[name].sum()), "events") for name in ("received", "lost")]
-    share = loss_pct(loss)
-    return found if share is None else [*found, ("events_lost_share", share, "%")]
+def _turn_metrics(turn: pd.DataFrame) -> list[tuple[str, float, str]]:
+    row = turn.iloc[0]
+    seconds = (row["end_ns"] - row["start_ns"]) / 1e9
+    found = [
+        ("events_received", float(row["received"]), "events"),
+        ("events_lost", float(row["lost"]), "events"),
+        ("packets", row["n3_packets"] / seconds, "1/s"),
+        ("agent_cpu", row["agent_cpu_ns"] / row["n3_packets"], "ns/packet"),
+        ("seconds", seconds, "s"),
+        ("noisy", float(row["noise"] != ""), "turns"),
+        ("steal", row["steal_pct"], "%"),
+    ]
+    share = loss_pct(turn)
+    if share is not None:
+        found.append(("events_lost_share", share, "%"))
+    if row["run_cnt"]:
+        found.append(("program", row["run_time_ns"] / row["run_cnt"], "ns/packet"))
+    if row["agent_slices"]:
+        found.append(("scheduling", row["agent_wait_ns"] / row["agent_slices"], "ns"))
+    return found
+
+
+def _wide(metrics: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Some metrics as columns, indexed by arm and trial; NaN where an arm has none."""
+    chosen = metrics[metrics["metric"].isin(names)]
+    return chosen.pivot(index=RUN, columns="metric", values="value").reindex(columns=list(names))
+
+
+def _long(wide: pd.DataFrame, units: dict[str, str]) -> pd.DataFrame:
+    """Table `metrics` of the columns in `units`, of rows that have a value."""
+    long = wide[list(units)].reset_index().melt(id_vars=RUN, var_name="metric").dropna(subset="value")
+    return long.assign(unit=long["metric"].map(units))[list(METRICS.columns)]
+
+
+def _direct_cost(metrics: pd.DataFrame) -> pd.DataFrame:
+    """What arms cost by exact accounts rather than by the tick.
+
+    The time of the program on N3, of BPF statistics, and that of the classifier's process, of the scheduler, in % of
+    all CPUs. What is not in it: waking the process, and what either does to caches and to others.
+    """
+    wide = _wide(metrics, ["program", "agent_cpu", "packets", "cpus"])
+    ns_per_packet = wide["program"].fillna(0) + wide["agent_cpu"]
+    wide["cpu_direct"] = 100 * ns_per_packet * wide["packets"] / 1e9 / wide["cpus"]
+    return _long(wide, {"cpu_direct": "%"})
+
+
+def _over_forwarding(metrics: pd.DataFrame) -> pd.DataFrame:
+    """What arms cost in CPU time over forwarding alone in the same trial, for each packet and each decision."""
+    wide = _wide(metrics, ["cpu_busy_mean", "cpus", "packets", "decisions", "seconds"])
+    if "none" not in wide.index.get_level_values("arm"):
+        return pd.DataFrame(columns=list(METRICS.columns))
+    over = wide.drop("none", level="arm")
+    alone = wide.xs("none", level="arm")["cpu_busy_mean"]
+    points = over["cpu_busy_mean"] - alone.reindex(over.index.get_level_values("trial")).to_numpy()
+    ns_per_s = points / 100 * over["cpus"] * 1e9
+    over["cpu_over_forwarding"] = ns_per_s / over["packets"]
+    over["cpu_over_forwarding_decision"] = ns_per_s / (over["decisions"] / over["seconds"])
+    return _long(over, {"cpu_over_forwarding": "ns/packet", "cpu_over_forwarding_decision": "ns/decision"})
 
 
 def _sample_metrics(samples: pd.DataFrame) -> list[tuple[str, float, str]]:
@@ -182,12 +245,13 @@ def _sample_metrics(samples: pd.DataFrame) -> list[tuple[str, float, str]]:
     for share in CPU_SHARES:
         found += _distribution(f"cpu_{share}", whole[f"{share}_pct"], "%")
     found.append(("cpus", float(mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()), "CPUs"))
-    for name, source, entity in (
-        ("context_switches", "procstat", "cpu-all"),
-        ("classifier_context_switches", "pidstat", "classifier"),
+    for name, source, entity, column, unit in (
+        ("cpu_busy", "procstat", "cpu-all", "busy_pct", "%"),
+        ("context_switches", "procstat", "cpu-all", "context_switches_per_s", "1/s"),
+        ("classifier_context_switches", "pidstat", "classifier", "context_switches_per_s", "1/s"),
     ):
         chosen = samples[(samples["source"] == source) & (samples["entity"] == entity)]
-        found += _distribution(name, chosen["context_switches_per_s"], "1/s")
+        found += _distribution(name, chosen[column], unit)
     return found
 
 
@@ -206,26 +270,22 @@ def _distribution(name: str, values: pd.Series[float], unit: str) -> list[tuple[
 def _decision_metrics(decisions: pd.DataFrame) -> list[tuple[str, float, str]]:
     counts = confusion(decisions)
     by_class = counts.sum(axis=1)
-    if not by_class.all():
-        missing = ", ".join(CLASS_NAMES[label] for label in CLASS_NAMES if not by_class[label])
-        run = "{}/{}/trial-{}".format(*decisions[RUN].iloc[0])
-        raise UserError(
-            f"run {run} classified no window of class {missing}, so its accuracy would mean nothing",
-            "lengthen runs.duration_s or raise traffic.video.clients in config.yaml",
-        )
     found = [
         ("accuracy", 100 * counts.trace() / counts.sum(), "%"),
-        ("balanced_accuracy", 100 * float(np.mean(counts.diagonal() / by_class)), "%"),
         ("majority_accuracy", 100 * by_class.max() / counts.sum(), "%"),
         ("decisions", float(counts.sum()), "decisions"),
         ("decisions_without_label", float((1 + decisions["repeats"]).sum() - counts.sum()), "decisions"),
     ]
-    for name in LATENCIES:
-        elapsed = latency_ns(decisions, name)
+    if by_class.all():
+        found.append(("balanced_accuracy", 100 * float(np.mean(counts.diagonal() / by_class)), "%"))
+    times = {name: latency_ns(decisions, name) for name in LATENCIES}
+    times |= {f"part_{name}": _elapsed(decisions, *stamps) for name, stamps in parts(decisions["arm"].iloc[0]).items()}
+    for name, elapsed in times.items():
         found += [
             (f"{name}_mean", float(elapsed.mean()), "ns"),
             (f"{name}_median", float(elapsed.median()), "ns"),
             (f"{name}_p99", float(elapsed.quantile(0.99)), "ns"),
+            (f"{name}_p99.9", float(elapsed.quantile(0.999)), "ns"),
         ]
     return found
 
@@ -250,17 +310,27 @@ def by_trial(metrics: pd.DataFrame, arm: str, metric: str) -> pd.Series[float]:
 
 
 def mean_over_trials(values: pd.Series[float], within: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:
-    """Mean of one value per trial and Student's t interval, cut to the values that are possible (`within`).
+    """Mean of one value per trial and its 95 % interval, cut to the values that are possible (`within`).
 
-    The t interval rather than a bootstrap: of three trials a bootstrap knows no more than their own range.
-    A difference of two arms is taken per trial first (`a - b`, matched by index): the arms of a trial ran side by side.
+    The interval is a bootstrap over the trials, bias-corrected and accelerated (Efron 1987); of fewer trials than
+    BOOTSTRAP_FROM it is Student's t. A difference of two arms is taken per trial first (`a - b`, matched by index): the
+    arms of a trial had their turns side by side.
     """
     values = values.dropna()
     mean = float(values.mean())
     if len(values) < 2:
         return Estimate(mean, None, None, len(values))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values))
-    return Estimate(mean, max(mean - half, within[0]), min(mean + half, within[1]), len(values))
+    if np.ptp(values) == 0:
+        return Estimate(mean, mean, mean, len(values))
+    if len(values) < BOOTSTRAP_FROM:
+        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values))
+        low, high = mean - half, mean + half
+    else:
+        interval = stats.bootstrap(
+            (values.to_numpy(),), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, rng=0
+        ).confidence_interval
+        low, high = float(interval.low), float(interval.high)
+    return Estimate(mean, max(low, within[0]), min(high, within[1]), len(values))
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
@@ -277,7 +347,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 
 
 def ratio_over_trials(numerator: pd.Series[float], denominator: pd.Series[float]) -> Estimate:
-    """Geometric mean of the ratio per trial, and its t interval on the logarithm. Both have one value > 0 per trial."""
+    """Geometric mean of the ratio per trial, and its interval on the logarithm. Both have one value > 0 per trial."""
     logarithm = mean_over_trials((numerator / denominator).map(np.log))
     low, high = (None if bound is None else float(np.exp(bound)) for bound in (logarithm.low, logarithm.high))
     return Estimate(float(np.exp(logarithm.value)), low, high, logarithm.trials)

@@ -8,6 +8,9 @@ A number agrees with the paper's in two ways, judged apart:
   difference over the trials includes zero;
 - magnitude: accuracies within 1 percentage point of the paper's, costs (times, CPU, context switches, ratios of them)
   within a factor of 2. The machine is another, so costs can do no better.
+
+The paper's two arms are arms.PAPER where these were run: they do what the authors' code does. What other arms say about
+the same quantity stands below, and in results/comparison.json.
 """
 
 from __future__ import annotations
@@ -19,22 +22,25 @@ from typing import Any
 
 import pandas as pd
 
+from upfml import arms
+from upfml.arms import STRONGEST
 from upfml.errors import UserError
 from upfml.metrics import (
-    CLASSIFYING_ARMS,
     CPU_SHARES,
     LATENCIES,
     Estimate,
     by_trial,
+    classifying,
     difference,
     mean_over_trials,
     offline,
     ratio_over_trials,
-    require_arms,
 )
 
 ACCURACY_TOLERANCE_POINTS = 1.0
 COST_TOLERANCE_FACTOR = 2.0
+
+_ROLES = ("user", "kernel")
 
 PAPER_CPUS = 4
 """vCPUs of each of the authors' machines (section 3.3)."""
@@ -100,6 +106,8 @@ class Comparison:
     source: str = ""
     paper_versus: float | None = None
     here_versus: Estimate | None = None
+    why: str = ""
+    """Words on what lies behind agreement or disagreement."""
 
     @property
     def is_accuracy(self) -> bool:
@@ -133,6 +141,28 @@ class Comparison:
             return "not resolved"
         return "agrees" if here.value * self.paper_versus > 0 else "opposite"
 
+    @property
+    def verdict(self) -> str:
+        """Whether the paper's number is confirmed."""
+        if self.paper is None:
+            return ""
+        if self.direction == "opposite":
+            return "not confirmed"
+        if self.direction == "not resolved":
+            return "size confirmed, direction not resolved" if self.magnitude == "agrees" else "not resolved"
+        if self.magnitude == "agrees":
+            return "confirmed"
+        return "confirmed in direction only" if self.direction == "agrees" else "not confirmed"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict, the two values, and why."""
+        if self.paper is None:
+            return ""
+        verdict = self.verdict.capitalize()
+        values = f"the paper has {self.paper:.6g}, here it is {_number(self.here.value)} ({self.unit})"
+        return f"{verdict}: {values}{'; ' + self.why if self.why else ''}."
+
     def as_row(self) -> dict[str, Any]:
         """The row of results/paper_vs_here.json."""
         verdicts = [("", self.change), ("direction ", self.direction), ("magnitude ", self.magnitude)]
@@ -150,6 +180,8 @@ class Comparison:
             "here_low": self.here.low,
             "here_high": self.here.high,
             "trials": self.here.trials,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
             "note": ". ".join(part for part in parts if part),
         }
 
@@ -157,10 +189,9 @@ class Comparison:
 def compare(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any]) -> list[Comparison]:
     """The paper's numbers, in its order, then what it does not give.
 
-    Takes table `metrics` and the content of scores.json and exactness.json. Raises UserError when arm kernel or user
-    was not run.
+    Takes table `metrics` and the content of scores.json and exactness.json. Raises UserError when no arm of kind kernel
+    or none of kind user was run.
     """
-    require_arms(metrics, CLASSIFYING_ARMS)
     return [*_published(metrics, scores, exactness), *_same_windows(exactness), *_beyond(metrics, scores)]
 
 
@@ -177,38 +208,57 @@ def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
             f"from the reference in a feature, {exactness[data][arm]['decision_differences']} in the class",
         )
         for data in ("live", "replayed")
-        for arm in ("sklearn", *CLASSIFYING_ARMS)
+        for arm in ("sklearn", "user", "kernel")
     ]
 
 
 def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any]) -> list[Comparison]:
-    of = partial(_measured, metrics)
+    here = {role: arms.papers(role, metrics["arm"].unique()) for role in _ROLES}
+
+    def of(role: str, metric: str) -> pd.Series[float]:
+        return _measured(metrics, here[role], metric)
 
     def row(
-        quantity: str, arm: str, here: Estimate, remark: str, versus: tuple[float, Estimate] | None = None
+        quantity: str,
+        arm: str,
+        here: Estimate,
+        remark: str,
+        versus: tuple[float, Estimate] | None = None,
+        why: str = "",
     ) -> Comparison:
         number = next(n for n in PUBLISHED if (n.quantity, n.arm) == (quantity, arm))
         sign, difference = versus or (None, None)
-        return Comparison(quantity, arm, number.unit, number.value, here, remark, number.source, sign, difference)
+        return Comparison(quantity, arm, number.unit, number.value, here, remark, number.source, sign, difference, why)
 
     def pair(
         quantity: str,
         values: dict[str, pd.Series[float]],
         remarks: dict[str, str],
+        why: str,
         mean: Callable[[pd.Series[float]], Estimate] = mean_over_trials,
     ) -> list[Comparison]:
         """Rows of kernel and user; the direction is the sign of kernel minus user."""
         sign = published(quantity, "kernel") - published(quantity, "user")
         versus = (sign, mean_over_trials(values["kernel"] - values["user"]))
-        return [row(quantity, arm, mean(values[arm]), remarks[arm], versus) for arm in ("kernel", "user")]
+        return [row(quantity, arm, mean(values[arm]), remarks[arm], versus, why) for arm in ("kernel", "user")]
 
     sklearn = offline(scores["random"])
     same = {arm: exactness["live"][arm]["accuracy_pct"] for arm in ("sklearn", "kernel")}
     lost_by_conversion = difference(sklearn, mean_over_trials(of("kernel", "accuracy"), _PERCENT))
     gained_by_user = mean_over_trials(of("user", "accuracy") - of("kernel", "accuracy"))
-    trees = {arm: of(arm, "inference_mean") / _NS_PER_US for arm in CLASSIFYING_ARMS}
-    work = {arm: of(arm, "features_and_inference_mean") / _NS_PER_US for arm in CLASSIFYING_ARMS}
+    trees = {arm: of(arm, "inference_mean") / _NS_PER_US for arm in _ROLES}
+    work = {arm: of(arm, "features_and_inference_mean") / _NS_PER_US for arm in _ROLES}
     ratio = ratio_over_trials(work["user"], trees["kernel"])
+    same_work = ratio_over_trials(trees["user"], trees["kernel"])
+    by_class = (
+        f"on the same live windows scikit-learn has {same['sklearn']:.2f} %, the kernel {same['kernel']:.2f} %, so "
+        "what is left is traffic, not the classifier"
+    )
+    unlike = (
+        f"the two numbers time unlike things, trees alone against statistics and call; trees alone are × "
+        f"{_number(same_work.value)}"
+    )
+    wake_ups = _why_wake_ups(metrics, here["kernel"])
     cpus = _cpus(metrics)
     shares = f"a share of all CPUs: {cpus} here, {PAPER_CPUS} in the paper, so equal work is × {PAPER_CPUS / cpus:.2g}"
     narrow = f"the tolerance of {ACCURACY_TOLERANCE_POINTS:g} point is wider than the number itself: see the direction"
@@ -221,14 +271,16 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[st
             sklearn,
             f"random split, {scores['random']['test_windows']} held-out windows, Wilson interval. Windows of one flow "
             "are on both sides of this split",
+            why=f"on windows of flows never seen in training it is {100 * scores['grouped']['accuracy']:.2f} %",
         ),
         *pair(
             "accuracy",
-            {arm: of(arm, "accuracy") for arm in CLASSIFYING_ARMS},
+            {arm: of(arm, "accuracy") for arm in _ROLES},
             {
                 "kernel": "live traffic. The abstract gives the user-space 99.91 % as the in-kernel accuracy",
                 "user": "live traffic",
             },
+            by_class,
             partial(mean_over_trials, within=_PERCENT),
         ),
         row(
@@ -239,8 +291,16 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[st
             f"live windows it is {same['sklearn'] - same['kernel']:.2f} points; the interval is of both; "
             f"{narrow}",
             (1.0, lost_by_conversion),
+            by_class + "; results/accuracy_causes.md has what each cause can cost",
         ),
-        row("accuracy, user minus kernel", "user", gained_by_user, narrow, (1.0, gained_by_user)),
+        row(
+            "accuracy, user minus kernel",
+            "user",
+            gained_by_user,
+            narrow,
+            (1.0, gained_by_user),
+            "both arms decide alike on the same windows (results/exactness.json)",
+        ),
         *pair(
             "classification time",
             {"kernel": trees["kernel"], "user": work["user"]},
@@ -250,6 +310,7 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[st
                 "user": "statistics and the call through ctypes, as the authors timed it; the kernel's row has the "
                 "trees alone. Like for like: below",
             },
+            unlike,
         ),
         row(
             "classification time, user over kernel",
@@ -257,14 +318,16 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[st
             ratio,
             "of the two rows above, so of different work; like for like: below",
             (1.0, Estimate(ratio.value - 1, _less_one(ratio.low), _less_one(ratio.high), ratio.trials)),
+            unlike,
         ),
         *(
             comparison
             for share in CPU_SHARES
             for comparison in pair(
                 f"CPU {share}",
-                {arm: of(arm, f"cpu_{share}_mean") for arm in CLASSIFYING_ARMS},
-                dict.fromkeys(CLASSIFYING_ARMS, shares),
+                {arm: of(arm, f"cpu_{share}_mean") for arm in _ROLES},
+                dict.fromkeys(_ROLES, shares),
+                wake_ups,
                 partial(mean_over_trials, within=_PERCENT),
             )
         ),
@@ -273,25 +336,42 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[st
             "user",
             mean_over_trials(of("user", "cpu_usr_p25"), _PERCENT),
             "here the first quartile of the seconds; the paper says that most lie between 5 and 7 %",
+            why="players decode video on the same machine here",
         ),
         row(
             "CPU usr, upper edge of the bulk",
             "user",
             mean_over_trials(of("user", "cpu_usr_p75"), _PERCENT),
             "here the third quartile of the seconds",
+            why="players decode video on the same machine here",
         ),
         *pair(
             "context switches",
-            {arm: of(arm, "context_switches_mean") for arm in CLASSIFYING_ARMS},
-            dict.fromkeys(CLASSIFYING_ARMS, scope),
+            {arm: of(arm, "context_switches_mean") for arm in _ROLES},
+            dict.fromkeys(_ROLES, scope),
+            wake_ups,
         ),
         row(
             "context switches, largest outlier",
             "user",
             mean_over_trials(of("user", "context_switches_max")),
-            "the largest second of each trial; " + scope,
+            "the largest second of each turn; " + scope,
+            why="it is a single second, and other programs of the machine are in it",
         ),
     ]
+
+
+def _why_wake_ups(metrics: pd.DataFrame, kernel: str) -> str:
+    """What the paper's kernel arm costs for each packet, and what one costs that wakes nobody for each."""
+    quiet = STRONGEST["kernel"]
+    costs = {arm: by_trial(metrics, arm, "cpu_direct") for arm in (kernel, quiet)}
+    if kernel == quiet or any(cost.empty for cost in costs.values()):
+        return "the players' work on the same machine is in both"
+    words = [f"{arm} {cost.mean():.2f} %" for arm, cost in costs.items()]
+    return (
+        f"to tell user space of every packet costs more than to classify it: program and reader took {words[0]} of the "
+        f"CPUs, {words[1]} with a decision a window"
+    )
 
 
 _LATENCY_WORDS = {
@@ -304,6 +384,8 @@ _LATENCY_WORDS = {
 
 def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
     of = partial(by_trial, metrics)
+    present = [arm for arm in metrics["arm"].unique() if arm != "sklearn"]
+    deciding = classifying(metrics[metrics["arm"] != "sklearn"])
     rows: list[Comparison] = []
 
     def add(quantity: str, arm: str, unit: str, here: Estimate, remark: str) -> None:
@@ -316,29 +398,33 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
             add(f"accuracy, {words}", "sklearn", "%", offline(score), f"{windows}; Wilson interval")
         for name, quantity in (("balanced_accuracy", "balanced accuracy"), ("majority_accuracy", "majority class")):
             add(f"{quantity}, {words}", "sklearn", "%", Estimate(100 * score[name], None, None, 0), windows)
-    for arm in CLASSIFYING_ARMS:
+    for arm in deciding:
+        add("accuracy", arm, "%", mean_over_trials(of(arm, "accuracy"), _PERCENT), "live traffic")
         add("balanced accuracy", arm, "%", mean_over_trials(of(arm, "balanced_accuracy"), _PERCENT), "live traffic")
         always = mean_over_trials(of(arm, "majority_accuracy"), _PERCENT)
         add("majority class", arm, "%", always, "what naming the larger class each time would score on live traffic")
 
+    pairs = [(arms.papers("user", present), arms.papers("kernel", present)), (STRONGEST["user"], STRONGEST["kernel"])]
     for name in LATENCIES:
         words, steps = _LATENCY_WORDS[name]
-        for statistic in ("mean", "median"):
-            values = {arm: of(arm, f"{name}_{statistic}") / _NS_PER_US for arm in CLASSIFYING_ARMS}
-            for arm in CLASSIFYING_ARMS:
+        for statistic in ("mean", "median", "p99", "p99.9"):
+            values = {arm: of(arm, f"{name}_{statistic}") / _NS_PER_US for arm in deciding}
+            for arm in deciding:
                 add(f"{words}, {statistic}", arm, "us", mean_over_trials(values[arm]), steps)
-            ratio = ratio_over_trials(values["user"], values["kernel"])
-            add(f"{words}, {statistic}, user over kernel", "user", "ratio", ratio, f"like for like: {steps}")
+            for user, kernel in dict.fromkeys(pairs):
+                if user in values and kernel in values:
+                    ratio = ratio_over_trials(values[user], values[kernel])
+                    add(f"{words}, {statistic}, {user} over {kernel}", user, "ratio", ratio, f"like for like: {steps}")
 
     costs = [(f"CPU {share}", f"cpu_{share}_mean", "% of all CPUs", "percentage points") for share in CPU_SHARES]
+    costs.append(("CPU not idle", "cpu_busy_mean", "% of all CPUs", "percentage points"))
     costs.append(("context switches", "context_switches_mean", "1/s", "1/s"))
     for quantity, metric, unit, difference_unit in costs:
-        for arm, words in (("none", "forwarding alone"), ("collect", "collector, nothing classified")):
-            if len(of(arm, metric)):
-                add(quantity, arm, unit, mean_over_trials(of(arm, metric)), words)
-        for arm in ("collect", "user", "kernel"):
+        for arm in present:
+            add(quantity, arm, unit, mean_over_trials(of(arm, metric)), "whole machine")
+        for arm in present:
             over = of(arm, metric) - of("none", metric)
-            if over.notna().any():
+            if arm != "none" and over.notna().any():
                 add(
                     f"{quantity}, cost over forwarding alone",
                     arm,
@@ -346,17 +432,30 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
                     mean_over_trials(over),
                     "difference within each trial",
                 )
-    for arm in CLASSIFYING_ARMS:
-        own = of(arm, "classifier_context_switches_mean")
-        if len(own):
-            add("context switches of the classifier's process", arm, "1/s", mean_over_trials(own), "from pidstat")
-    for arm in ("collect", "user", "kernel"):
-        lost = of(arm, "events_lost_share")
-        if len(lost):
-            add("lost events", arm, "%", mean_over_trials(lost, _PERCENT), "of those that the kernel wanted to send")
+    for quantity, metric, unit, remark in _ACCOUNTS:
+        for arm in present:
+            values_of_arm = of(arm, metric)
+            if len(values_of_arm) and arm != "none":
+                add(quantity, arm, unit, mean_over_trials(values_of_arm), remark)
     cpus = float(_cpus(metrics))
     add("CPUs of the machine", "all", "CPUs", Estimate(cpus, None, None, 0), f"the paper's machines had {PAPER_CPUS}")
     return rows
+
+
+_ACCOUNTS = [
+    (
+        *("CPU by exact accounts", "cpu_direct", "% of all CPUs"),
+        "run time of the program on N3 (BPF statistics) and CPU time of the classifier's process (scheduler): the "
+        "tick, which CPU shares are sampled by, sees little of what runs in softirq",
+    ),
+    ("program on N3", "program", "ns/packet", "BPF statistics, with its own two readings of the clock"),
+    ("classifier's process", "agent_cpu", "ns/packet", "CPU time by the scheduler's account"),
+    ("CPU over forwarding alone", "cpu_over_forwarding", "ns/packet", "difference in time not idle"),
+    ("CPU over forwarding alone", "cpu_over_forwarding_decision", "ns/decision", "difference in time not idle"),
+    ("wait for a CPU", "scheduling", "ns", "mean of the classifier's process, by the scheduler's account: in delivery"),
+    ("context switches of the classifier's process", "classifier_context_switches_mean", "1/s", "from pidstat"),
+    ("lost events", "events_lost_share", "%", "of those that the kernel wanted to send"),
+]
 
 
 def _measured(metrics: pd.DataFrame, arm: str, metric: str) -> pd.Series[float]:
@@ -381,8 +480,9 @@ _HEAD = """# The paper and here
 Leveraging eBPF/XDP for Real-Time Machine Learning Traffic Classification in 5G User Plane Networks, section 4, against
 the runs in `results/runs`. Made by `snakemake results/paper_vs_here.md`; the same rows are in `paper_vs_here.json`.
 
-- **interval**: 95 %, Student's t over the trials (on the logarithm for ratios); scikit-learn: Wilson over the held-out
-  windows. None with a single trial.
+- **interval**: 95 % over the trials, bootstrap (BCa; Student's t with few trials; on the logarithm for ratios);
+  scikit-learn: Wilson over the held-out windows. None with a single trial.
+- The paper's arms here: user space is `{user}`, the kernel `{kernel}`.
 - **direction**: is the kernel above or below user space as in the paper? Judged by the differences within each trial;
   *not resolved* when their interval includes zero.
 - **magnitude**: *agrees* when an accuracy is within {points:g} percentage point of the paper's, and a cost within a
@@ -390,12 +490,16 @@ the runs in `results/runs`. Made by `snakemake results/paper_vs_here.md`; the sa
 """
 
 
-def markdown(comparisons: Iterable[Comparison]) -> str:
-    """The comparison as a page: published numbers, what lies beyond them, and a note for each row that has one."""
-    comparisons = list(comparisons)
+def markdown(comparisons: Iterable[Comparison], present: Iterable[str]) -> str:
+    """The comparison as a page: published numbers, a sentence on each, what lies beyond them, and notes.
+
+    `present` are the arms that were run.
+    """
+    comparisons, present = list(comparisons), list(present)
     both = [c for c in comparisons if c.paper is not None]
     ours = [c for c in comparisons if c.paper is None]
-    head = _HEAD.format(points=ACCURACY_TOLERANCE_POINTS, factor=COST_TOLERANCE_FACTOR)
+    stand_ins = {role: arms.papers(role, present) for role in _ROLES}
+    head = _HEAD.format(points=ACCURACY_TOLERANCE_POINTS, factor=COST_TOLERANCE_FACTOR, **stand_ins)
     directions, magnitudes = ([getattr(c, name) for c in both] for name in ("direction", "magnitude"))
     judged = [verdict for verdict in directions if verdict]
     summary = (
@@ -423,11 +527,13 @@ def markdown(comparisons: Iterable[Comparison]) -> str:
             for c in ours
         ],
     )
+    sentences = [f"- {c.quantity} ({c.arm}). {c.sentence}" for c in both]
     about: dict[str, list[str]] = {}
     for c in both:
         about.setdefault(c.remark, []).append(f"{c.quantity} ({c.arm})")
     notes = [f"- {', '.join(rows)}: {remark}." for remark, rows in about.items()]
-    page = [head, summary, "", "## Published numbers", "", *published_table, "", "Notes:", "", *notes, ""]
+    page = [head, summary, "", "## Published numbers", "", *published_table, ""]
+    page += ["## Each in a sentence", "", *sentences, "", "## Notes", "", *notes, ""]
     return "\n".join([*page, "## Beyond the paper", "", *beyond_table, ""])
 
 

@@ -6,6 +6,7 @@ During the run raw readings go to a folder; `table` turns them into rows afterwa
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from upfml.testbed.host import Host, stop
 
 _STAT = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """Columns of a cpu line of /proc/stat, proc(5)."""
+_JIFFIES_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Sampler:
@@ -107,6 +109,15 @@ def table(folder: Path) -> pd.DataFrame:
     return tables.typed(frame, tables.SAMPLES)
 
 
+def turns(folder: Path) -> pd.DataFrame:
+    """The readings of turns, each in a folder ARM_TRIAL in `folder`, as rows of the table turn_samples."""
+    parts = []
+    for turn in sorted(folder.glob("*_*/")):  # Snakemake keeps a file of its own beside them
+        arm, trial = turn.name.rsplit("_", 1)
+        parts.append(table(turn).assign(arm=arm, trial=int(trial)))
+    return tables.typed(pd.concat(parts, ignore_index=True), tables.TURN_SAMPLES)
+
+
 def _row(source: str, second: int, entity: str, usr: float, sys: float, **rest: float) -> dict[str, Any]:
     total = usr + sys + rest.get("soft_pct", 0.0)
     return {
@@ -175,6 +186,8 @@ def _reading_rows(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for cpu, stat in after["stat"]["cpus"].items():
             spent = {key: value - before["stat"]["cpus"][cpu][key] for key, value in stat.items()}
             jiffies = max(1, sum(spent.values()))
+            free_s = (spent["idle"] + spent["iowait"] + spent["steal"]) / _JIFFIES_PER_S
+            cpus = len(after["stat"]["cpus"]) - 1 if cpu == "cpu-all" else 1
             rows.append(
                 _row(
                     "procstat",
@@ -184,6 +197,7 @@ def _reading_rows(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     100.0 * spent["system"] / jiffies,
                     soft_pct=100.0 * spent["softirq"] / jiffies,
                     steal_pct=100.0 * spent["steal"] / jiffies,
+                    busy_pct=max(0.0, 100.0 * (1 - free_s / seconds / cpus)),
                     **({"context_switches_per_s": switches / seconds} if cpu == "cpu-all" else {}),
                 )
             )

@@ -108,7 +108,8 @@ DECISIONS = pa.DataFrameSchema(
         "label": pa.Column("int8", pa.Check.isin([-1, *CLASS_NAMES])),  # -1: a flow that no generator made
         # CLOCK_MONOTONIC on both sides, in the order in which they happen:
         "t_packet_ns": pa.Column("int64"),  # XDP saw the packet that triggered the classification
-        "t_start_ns": pa.Column("int64"),  # the classifier began to work on it (kernel arm: = t_packet_ns)
+        "t_sent_ns": pa.Column("int64"),  # the collector sent its event to user space (kernel arm: = t_packet_ns)
+        "t_start_ns": pa.Column("int64"),  # the classifier began to work on it (kernel arm: it was parsed)
         "t_features_ns": pa.Column("int64"),  # features ready, inference begins
         "t_label_ns": pa.Column("int64"),  # class known to the classifier
         "t_delivered_ns": pa.Column("int64"),  # class known to user space (user arm: = t_label_ns)
@@ -126,11 +127,51 @@ SAMPLES = pa.DataFrameSchema(
         "sys_pct": pa.Column("float64", nullable=True),
         "soft_pct": pa.Column("float64", nullable=True),
         "steal_pct": pa.Column("float64", nullable=True),
+        "busy_pct": pa.Column("float64", nullable=True),  # not idle, nor stolen; procstat's, whose idle time is exact
         "total_pct": pa.Column("float64", nullable=True),  # usr + sys + soft, as the paper adds them
         "context_switches_per_s": pa.Column("float64", nullable=True),  # system-wide for cpu-all
     },
     strict=True,
     name="samples",
+)
+
+_of_turn = {"arm": pa.Column("str"), "trial": pa.Column("int64", pa.Check.ge(1))}
+TURN_DECISIONS = pa.DataFrameSchema({**_of_turn, **DECISIONS.columns}, strict=True, name="turn_decisions")
+TURN_SAMPLES = pa.DataFrameSchema({**_of_turn, **SAMPLES.columns}, strict=True, name="turn_samples")
+"""The same of several turns; `second` begins anew in each."""
+
+TRIAL_FLOWS = pa.DataFrameSchema(
+    {"trial": _of_turn["trial"], **FLOWS.columns, "flow": pa.Column("str")},
+    unique=["trial", "flow"],
+    strict=True,
+    name="trial_flows",
+)
+
+_count = pa.Column("int64", pa.Check.ge(0))
+TURNS = pa.DataFrameSchema(
+    {
+        **_of_turn,
+        "place": _count,  # in the trial's order of arms
+        "start_ns": pa.Column("int64"),  # of the measured part, CLOCK_MONOTONIC
+        "end_ns": pa.Column("int64"),
+        "n3_rate_mbit_s": pa.Column("float64", nullable=True),  # null: not limited
+        "idle_before_pct": pa.Column("float64"),  # of the machine, before the trial's traffic
+        "steal_pct": pa.Column("float64"),  # of all CPUs, in the measured part, like all down to agent_slices
+        "cpu_mhz": pa.Column("float64", nullable=True),
+        "n3_packets": _count,  # uplink
+        "agent_cpu_ns": _count,  # that the classifier's process had a CPU
+        "agent_wait_ns": _count,  # that it waited for one
+        "agent_slices": _count,  # times that it got one
+        "received": _count,  # events of the whole turn, like all that follow
+        "lost": pa.Column("int64"),
+        "decided_untold": _count,  # decisions that were not sent (emit: change)
+        "run_time_ns": _count,  # of the program on N3, by the kernel's account (kernel.bpf_stats_enabled)
+        "run_cnt": _count,
+        "noise": pa.Column("str"),  # why the turn is to be doubted; empty when it is not
+    },
+    unique=["arm", "trial"],
+    strict=True,
+    name="turns",
 )
 
 RUNGS = pa.DataFrameSchema(
@@ -191,8 +232,7 @@ FLOOD = pa.DataFrameSchema(
 
 METRICS = pa.DataFrameSchema(
     {
-        "arm": pa.Column("str"),  # none, collect, user, kernel, sklearn
-        "point": pa.Column("str"),
+        "arm": pa.Column("str"),  # as in arms.py, or sklearn
         "trial": pa.Column("int64"),  # 0: not from a trial (offline scores)
         "metric": pa.Column("str"),
         "value": pa.Column("float64"),

@@ -33,6 +33,7 @@ from pyroute2 import Ethtool, IPRoute
 
 from upfml import frames, tables
 from upfml.agentprocess import XDP_MODE, AgentProcess, loss
+from upfml.arms import Arm
 from upfml.bench import programs
 from upfml.bench.generator import Generator
 from upfml.bpf import SCHED_CLS, Module
@@ -59,7 +60,7 @@ _INNER_BYTES = 62  # of an IP packet; its frame is of 120 bytes, a multiple of 8
 def measure(forest: TreeModel, config: Mapping[str, Any]) -> pd.DataFrame:
     """The table of COLUMNS: a row for each turn and arm, of the seconds after its warm-up.
 
-    `forest` is converted for each engine by the section `convert`, and runs as `features`, `flow_table` and `classify`
+    `forest` is converted for each engine by the section `convert`, and runs as `features`, `flow_table` and `delivery`
     say. upf_cpu_share is the time that the UPF's thread had on its CPU: below 1 something else was there, or the
     generator was too slow. decisions are those of the turn that user space got, with its warm-up; events_lost those of
     all the arm's turns. Raises UserError when an engine or the kernel refuses, when an arm forwards nothing, and when
@@ -74,7 +75,7 @@ def measure(forest: TreeModel, config: Mapping[str, Any]) -> pd.DataFrame:
             arms.append(stack.enter_context(_set_up(arm, engine, forest, config, number, work / str(number))))
         for made in arms:
             if made.agent:
-                made.agent.wait_until_ready()
+                made.agent.attach()
         stack.enter_context(_apart(arms))
         random = np.random.default_rng(config["seed"])
         rows = []
@@ -174,7 +175,7 @@ def _set_up(
                 module.attach(N3, module.load("pass"), XDP_MODE)
         if engine:
             programs.write(forest, engine, work / "model", config)
-            agent = AgentProcess(config, arm, bed, work / "model", work)
+            agent = AgentProcess(config, Arm(arm), bed, work / "model", work)
         yield _Arm(arm, engine, generator, ran, dn, thread, agent, work)
 
 

@@ -38,10 +38,9 @@ def load(
     """Compile the classifier with the forest of `model` (a folder written by convert.write) and load its programs.
 
     The engine is the one that the folder was written for. The first program is the one to attach; the others are its
-    tail calls. `when` and `emit` are those of the section `classify` of config.yaml. With `replay` it takes arrival
-    times from packets' metadata; `also` are names to define, HAND_OUT_PACKETS or FLOW_UNLOCKED (see the C). Raises
-    KernelRefused, and UserError when the model has other features than windows, unless it gets them from elsewhere
-    (`any_features`).
+    tail calls. `when` and `emit` are an arm's (arms.py). With `replay` it takes arrival times from packets' metadata;
+    `also` are names to define: STAMP_STEPS, HAND_OUT_PACKETS, FLOW_UNLOCKED (see the C). Raises KernelRefused, and
+    UserError when the model has other features than windows, unless it gets them from elsewhere (`any_features`).
     """
     if not any_features:
         inputs.check(model)
@@ -97,17 +96,23 @@ class DecisionRecorder:
         self._module = module
         self._taken = [np.empty(0, events.DECISION_EVENT)]
         self._delivered_ns = [np.empty(0, np.int64)]
+        self._tables: list[pd.DataFrame] = []
 
     def take(self, events: np.ndarray) -> None:
         """Keep decisions and the time at which they got here."""
         self._delivered_ns.append(np.full(len(events), time.monotonic_ns()))
         self._taken.append(events)
 
+    def forget(self) -> None:
+        """Account for the decisions that were not sent, before the module's flows are forgotten."""
+        taken, delivered_ns = np.concatenate(self._taken), np.concatenate(self._delivered_ns)
+        self._tables.append(events.decisions_table(taken, delivered_ns, untold(self._module)))
+        del self._taken[1:], self._delivered_ns[1:]
+
     def table(self) -> pd.DataFrame:
         """The decisions; true classes are not known here."""
-        return events.decisions_table(
-            np.concatenate(self._taken), np.concatenate(self._delivered_ns), untold(self._module)
-        )
+        self.forget()
+        return pd.concat(self._tables, ignore_index=True)
 
 
 def untold(module: Module) -> dict[bytes, int]:

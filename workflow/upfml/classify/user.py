@@ -51,31 +51,37 @@ class UserClassifier:
         self._every_packet = when == "packet"
         self._predict = predictor(model / "model.so")
         self._flows: dict[bytes, Flow] = {}
-        self._parked: dict[bytes, list[tuple[int, int]]] = {}
+        self._parked: dict[bytes, list[tuple[int, int, int]]] = {}
         self._lost = lost
         self._decisions: list[tuple[bytes | int, ...]] = []
 
     def take(self, events: np.ndarray) -> None:
         """Account for packets, and classify where one calls for that."""
         keys = events["key"].tobytes()
-        times = zip(events["t_ns"].tolist(), events["iat_ns"].tolist(), strict=True)
-        for number, (t_ns, iat_ns) in enumerate(times):
-            self._event(keys[number * _KEY_BYTES : (number + 1) * _KEY_BYTES], t_ns, iat_ns)
+        times = zip(events["t_ns"].tolist(), events["iat_ns"].tolist(), events["t_sent_ns"].tolist(), strict=True)
+        for number, (t_ns, iat_ns, sent_ns) in enumerate(times):
+            self._event(keys[number * _KEY_BYTES : (number + 1) * _KEY_BYTES], t_ns, iat_ns, sent_ns)
 
-    def _event(self, key: bytes, t_ns: int, iat_ns: int) -> None:
+    def forget(self) -> None:
+        """Forget all flows; packets that still wait for a predecessor wait no longer."""
+        for key in list(self._parked):
+            self._unpark(key, patient=False)
+        self._flows.clear()
+
+    def _event(self, key: bytes, t_ns: int, iat_ns: int, sent_ns: int) -> None:
         start_ns = time.monotonic_ns()
         flow = self._flows.get(key)
         if iat_ns < 0:  # its first packet, or its first since the kernel evicted it
             self._flows[key] = Flow(t_ns, self.counts)
         elif flow is None or t_ns - iat_ns > flow.last_ns:
-            self._park(key, t_ns, iat_ns)
+            self._park(key, t_ns, iat_ns, sent_ns)
             return
         else:
-            self._packet(key, flow, t_ns, iat_ns, start_ns)
+            self._packet(key, flow, t_ns, iat_ns, sent_ns, start_ns)
         if self._parked and key in self._parked:  # mostly there are none at all
             self._unpark(key)
 
-    def _packet(self, key: bytes, flow: Flow, t_ns: int, iat_ns: int, start_ns: int) -> None:
+    def _packet(self, key: bytes, flow: Flow, t_ns: int, iat_ns: int, sent_ns: int, start_ns: int) -> None:
         closed = flow.packet(t_ns, iat_ns, self._definition)
         subject = flow.running() if self._every_packet else closed
         if subject is None:
@@ -83,15 +89,14 @@ class UserClassifier:
         features_ns = time.monotonic_ns()
         predicted = self._predict(subject.features)
         label_ns = time.monotonic_ns()
-        self._decisions.append(
-            (key, subject.window, subject.packets, *subject.features, predicted, t_ns, start_ns, features_ns, label_ns)
-        )
+        times_ns = t_ns, sent_ns, start_ns, features_ns, label_ns
+        self._decisions.append((key, subject.window, subject.packets, *subject.features, predicted, *times_ns))
 
-    def _park(self, key: bytes, t_ns: int, iat_ns: int) -> None:
+    def _park(self, key: bytes, t_ns: int, iat_ns: int, sent_ns: int) -> None:
         """Keep a packet whose predecessor has not come."""
         self.counts["event_overtook"] += 1
         parked = self._parked.setdefault(key, [])
-        parked.append((t_ns, iat_ns))
+        parked.append((t_ns, iat_ns, sent_ns))
         if t_ns - parked[0][0] > _PATIENCE_NS and self._lost():
             self._unpark(key, patient=False)
 
@@ -99,7 +104,7 @@ class UserClassifier:
         """Account for the parked packets of a flow whose turn it is; for all of them when no longer `patient`."""
         parked = sorted(self._parked.pop(key))
         flow = self._flows.get(key)
-        for number, (t_ns, iat_ns) in enumerate(parked):
+        for number, (t_ns, iat_ns, sent_ns) in enumerate(parked):
             start_ns = time.monotonic_ns()
             if patient and (flow is None or t_ns - iat_ns > flow.last_ns):
                 self._parked[key] = parked[number:]
@@ -107,14 +112,13 @@ class UserClassifier:
             if flow is None:
                 flow = self._flows[key] = Flow(t_ns, self.counts)
             else:
-                self._packet(key, flow, t_ns, iat_ns, start_ns)
+                self._packet(key, flow, t_ns, iat_ns, sent_ns, start_ns)
 
     def table(self) -> pd.DataFrame:
         """After the last event: the decisions; true classes are not known here."""
-        for key in list(self._parked):
-            self._unpark(key, patient=False)
+        self.forget()
         columns = ["flow", "window", "packets", *tables.FEATURES, "predicted"]
-        times = ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns"]
+        times = ["t_packet_ns", "t_sent_ns", "t_start_ns", "t_features_ns", "t_label_ns"]
         rows = pd.DataFrame(self._decisions, columns=columns + times)
         rows["flow"] = rows["flow"].map(events.flow_name)
         rows["model"], rows["repeats"], rows["label"] = 0, 0, -1

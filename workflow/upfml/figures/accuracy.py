@@ -10,17 +10,16 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from upfml import paper
+from upfml import arms, paper
 from upfml.figures import style
 from upfml.metrics import (
-    CLASSIFYING_ARMS,
     Estimate,
     by_trial,
+    classifying,
     confusion,
     from_decisions,
     mean_over_trials,
     offline,
-    require_arms,
 )
 from upfml.tables import CLASS_NAMES
 
@@ -44,21 +43,23 @@ class _Score:
 
 
 @style.styled
-def draw(decisions: pd.DataFrame, losses: pd.DataFrame, scores: dict[str, Any], window_ms: float) -> Figure:
+def draw(decisions: pd.DataFrame, turns: pd.DataFrame, scores: dict[str, Any], window_ms: float) -> Figure:
     """Accuracies on a scale that is logarithmic in the error, so that 99.6 and 99.97 % are told apart.
 
-    Takes gathered decisions and losses (metrics.gather, gather_losses) and scores.json. Raises UserError without
-    kernel or user.
+    Confusion matrices are those of the paper's arms. Takes gathered decisions and turns (metrics.gather), and
+    scores.json. Raises UserError without an arm of kind kernel or user.
     """
-    require_arms(decisions, CLASSIFYING_ARMS)
+    present = style.in_order(classifying(decisions))
+    roles = {role: arms.papers(role, present) for role in ("user", "kernel")}
     metrics = from_decisions(decisions)
     drawn = [_offline(scores[split], split) for split in _SPLITS]
-    drawn += [_live(decisions, metrics, arm) for arm in CLASSIFYING_ARMS]
+    drawn += [_live(decisions, metrics, arm, roles) for arm in present]
 
-    figure = style.sheet(style.PAGE_IN, 4.1)
-    grid = figure.add_gridspec(2, len(drawn), height_ratios=[1.4, 1])
+    figure = style.sheet(style.PAGE_IN, 3.0 + 0.28 * len(drawn))
+    with_matrix = [score for score in drawn if score.arm in ("sklearn", *roles.values())]
+    grid = figure.add_gridspec(2, len(with_matrix), height_ratios=[0.35 * len(drawn), 1])
     _accuracies(figure.add_subplot(grid[0, :]), drawn)
-    for column, (letter, score) in enumerate(zip("bcde", drawn, strict=True)):
+    for column, (letter, score) in enumerate(zip("bcde", with_matrix, strict=True)):
         _matrix(figure.add_subplot(grid[1, column]), score.counts, first=column == 0)
         style.panel(figure.axes[-1], letter, score.label)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -67,8 +68,8 @@ def draw(decisions: pd.DataFrame, losses: pd.DataFrame, scores: dict[str, Any], 
     windows = "; ".join(f"{score.label} {score.counts.sum()}".replace("\n", " ") for score in drawn)
     style.small_print(
         figure,
-        f"{style.runs_print(losses, CLASSIFYING_ARMS, window_ms)} Windows classified: {windows}. "
-        "Bars: 95 % intervals, Wilson over windows (scikit-learn), Student's t over trials (live traffic).",
+        f"{style.runs_print(turns, present, window_ms)} Windows classified: {windows}. "
+        "Bars: 95 % intervals, Wilson over windows (scikit-learn), bootstrap over trials (live traffic).",
     )
     return figure
 
@@ -86,8 +87,9 @@ def _offline(score: dict[str, Any], split: str) -> _Score:
     )
 
 
-def _live(decisions: pd.DataFrame, metrics: pd.DataFrame, arm: str) -> _Score:
+def _live(decisions: pd.DataFrame, metrics: pd.DataFrame, arm: str, roles: dict[str, str]) -> _Score:
     trials = by_trial(metrics, arm, "accuracy")
+    role = next((role for role, stands_in in roles.items() if stands_in == arm), None)
     return _Score(
         label=f"{style.name(arm)},\nlive traffic",
         arm=arm,
@@ -95,7 +97,7 @@ def _live(decisions: pd.DataFrame, metrics: pd.DataFrame, arm: str) -> _Score:
         trials=trials.tolist(),
         balanced=float(by_trial(metrics, arm, "balanced_accuracy").mean()),
         majority=float(by_trial(metrics, arm, "majority_accuracy").mean()),
-        published=paper.published("accuracy", arm),
+        published=paper.published("accuracy", role) if role else None,
         counts=confusion(decisions[decisions["arm"] == arm]),
     )
 
@@ -103,7 +105,7 @@ def _live(decisions: pd.DataFrame, metrics: pd.DataFrame, arm: str) -> _Score:
 def _accuracies(axes: Axes, scores: list[_Score]) -> None:
     """One line a classifier, from the top; x is the error in %, its axis turned round and labelled as accuracy."""
     for height, score in enumerate(reversed(scores)):
-        look, estimate = style.ARMS[score.arm], score.accuracy
+        look, estimate = style.look(score.arm), score.accuracy
         if estimate.low is not None and estimate.high is not None:
             axes.plot(
                 [100 - estimate.low, 100 - estimate.high],

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -22,7 +22,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from upfml.metrics import loss_pct
+from upfml.arms import SETS
+from upfml.metrics import Estimate, loss_pct
 from upfml.tables import EMBB, URLLC, whole_file
 
 COLUMN_IN, PAGE_IN = 3.5, 7.1
@@ -71,17 +72,22 @@ class Look:
     label: str
     colour: str
     marker: str
-    line: str
+    line: Any  # matplotlib's line style
     hatch: str
 
 
-ARMS = {
+_KINDS = {
     "none": Look("forward\nonly", "#BBBBBB", "s", ":", ""),
     "collect": Look("collect\nonly", SKY, "^", "-.", "...."),
-    "user": Look("user\nspace", ORANGE, "o", "--", "////"),
+    "user": Look("Python", ORANGE, "o", "--", "////"),
+    "native": Look("C", PURPLE, "P", "-.", "\\\\\\\\"),
+    "afxdp": Look("AF_XDP", GREEN, "X", (0, (5, 1)), "xxxx"),
     "kernel": Look("kernel", BLUE, "D", "-", ""),
     "sklearn": Look("scikit-learn", BLACK, "v", "-", ""),
 }
+"""Of an arm by its kind; who classifies in user space is named by how."""
+_SUFFIXES = {"packet": ("packets", "++++"), "perf": ("perf", "----"), "change": ("changes", "oooo")}
+"""Word under the kind's, and hatch."""
 CLASSES = {
     URLLC: Look("URLLC", GREEN, "o", "-", ""),
     EMBB: Look("eMBB", PURPLE, "s", "--", "////"),
@@ -131,18 +137,39 @@ def small_print(figure: Figure, *sentences: str) -> None:
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=_SMALL_PT, color=GREY, linespacing=1.3)
 
 
-def runs_print(losses: pd.DataFrame, arms: Sequence[str], window_ms: float) -> str:
-    """Trials, window and lost events of the drawn arms, from the rows of `metrics.gather_losses`."""
-    drawn = losses[losses["arm"].isin(arms)]
+def runs_print(turns: pd.DataFrame, arms: Sequence[str], window_ms: float) -> str:
+    """Trials, window, lost events and noisy turns of the drawn arms; `turns` is what `metrics.gather` gives."""
+    drawn = turns[turns["arm"].isin(arms)]
     trials = "/".join(sorted({str(count) for count in drawn.groupby("arm")["trial"].nunique()}, key=int))
     lost = {arm: loss_pct(drawn[drawn["arm"] == arm]) for arm in arms}
     words = ", ".join(f"{name(arm)} {share:.2f} %" for arm, share in lost.items() if share is not None)
-    return f"n = {trials} trial{'' if trials == '1' else 's'} per arm; window {window_ms:g} ms; events lost: {words}."
+    noisy = (drawn["noise"] != "").sum()
+    return (
+        f"n = {trials} trial{'' if trials == '1' else 's'} per arm, each one turn of every arm on the same traffic; "
+        f"window {window_ms:g} ms; events lost: {words}; noisy turns: {noisy} of {len(drawn)}."
+    )
+
+
+def look(arm: str) -> Look:
+    """What stands for an arm: its kind's, with a word, a hatch and a finer line for what else its name says."""
+    kind, *suffixes = arm.split("-")
+    plain = _KINDS[kind]
+    if not suffixes:
+        return plain
+    words, hatches = zip(*(_SUFFIXES[suffix] for suffix in suffixes), strict=True)
+    line = {"packet": (0, (1, 1)), "perf": (0, (3, 1, 1, 1)), "change": (0, (6, 2))}[suffixes[0]]
+    return replace(plain, label="\n".join([plain.label, *words]), line=line, hatch=hatches[0])
+
+
+def in_order(arms: Iterable[str]) -> list[str]:
+    """Arms as they stand side by side: in that of the set `every`, then others."""
+    every = SETS["every"]
+    return sorted(set(arms), key=lambda arm: (every.index(arm) if arm in every else len(every), arm))
 
 
 def name(arm: str) -> str:
-    """An arm in running text."""
-    return ARMS[arm].label.replace("\n", " ")
+    """An arm in running text: as the configuration names it."""
+    return arm
 
 
 def series(at: int) -> dict[str, Any]:
@@ -159,7 +186,7 @@ def distribution(axes: Axes, values: ArrayLike, look: Look, **line: Any) -> None
     """Empirical distribution function, thinned to 400 quantiles so that the PDF stays small."""
     shares = np.linspace(0, 1, 400)
     quantiles = np.quantile(np.asarray(values, dtype=float), shares, method="inverted_cdf")
-    axes.plot(quantiles, shares, look.line, color=look.colour, drawstyle="steps-post", **line)
+    axes.plot(quantiles, shares, linestyle=look.line, color=look.colour, drawstyle="steps-post", **line)
 
 
 def boxes(axes: Axes, by_arm: dict[str, pd.Series[float]], paper: dict[str, float]) -> None:
@@ -181,8 +208,8 @@ def boxes(axes: Axes, by_arm: dict[str, pd.Series[float]], paper: dict[str, floa
         capprops={"linewidth": 0.7},
     )
     for box, arm in zip(drawn["boxes"], arms, strict=True):
-        box.set(facecolor=ARMS[arm].colour, hatch=ARMS[arm].hatch)
-    axes.set_ylim(0, 1.14 * max(*axes.get_ylim(), *paper.values()))
+        box.set(facecolor=look(arm).colour, hatch=look(arm).hatch)
+    axes.set_ylim(0, 1.14 * max([*axes.get_ylim(), *paper.values()]))
     for position, arm in enumerate(arms, 1):
         mean = by_arm[arm].mean()
         axes.text(
@@ -197,9 +224,22 @@ def boxes(axes: Axes, by_arm: dict[str, pd.Series[float]], paper: dict[str, floa
         if arm in paper:
             axes.plot([position - 0.4, position + 0.4], [paper[arm]] * 2, color=VERMILION, linewidth=1, zorder=5)
             axes.plot(position + 0.4, paper[arm], "*", color=VERMILION, markersize=5, zorder=5)
-    axes.set_xticks(range(1, len(arms) + 1), [ARMS[arm].label for arm in arms])
-    axes.tick_params(axis="x", length=0, labelsize=6.5)
+    axes.set_xticks(range(1, len(arms) + 1), [look(arm).label for arm in arms])
+    axes.tick_params(axis="x", length=0, labelsize=6.5 if len(arms) <= 4 else 5.5)
     axes.grid(visible=False, axis="x")
+
+
+def trials(
+    axes: Axes, at: float, values: pd.Series[float], noisy: pd.Series[bool], estimate: Estimate, look: Look
+) -> None:
+    """One dot a trial, hollow where it is `noisy`, and beside them the mean with its interval, at position `at`."""
+    spread = np.linspace(-0.28, 0.1, len(values)) if len(values) > 1 else np.zeros(1)
+    for x, value, doubted in zip(at + spread, values, noisy, strict=True):
+        face = "white" if doubted else look.colour
+        axes.plot(x, value, "o", markersize=2.5, markerfacecolor=face, markeredgecolor=look.colour, markeredgewidth=0.6)
+    if estimate.low is not None and estimate.high is not None:
+        axes.plot([at + 0.26] * 2, [estimate.low, estimate.high], color=BLACK, linewidth=1)
+    axes.plot(at + 0.26, estimate.value, look.marker, color=look.colour, markeredgecolor=BLACK, markersize=4.5)
 
 
 def boxes_legend(figure: Figure) -> None:

@@ -41,16 +41,25 @@ class Host:
         return ["nsenter", f"--net=/run/netns/{self.namespace}", "--", *words]
 
     def start(
-        self, argv: Sequence[str | Path], *, log: Path, stdin: IO[bytes] | int = subprocess.DEVNULL
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        stdin: IO[bytes] | int = subprocess.DEVNULL,
+        stdout: int | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start `argv` with stdout and stderr appended to `log`.
+        """Start `argv` with stderr appended to `log`, and stdout too unless it goes elsewhere.
 
         Call from the main thread only: the kernel ties the death signal to the thread that forked.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
             return subprocess.Popen(
-                self.command(argv), stdin=stdin, stdout=out, stderr=subprocess.STDOUT, preexec_fn=die_with_parent
+                self.command(argv),
+                stdin=stdin,
+                stdout=out if stdout is None else stdout,
+                stderr=out,
+                preexec_fn=die_with_parent,
             )
 
 

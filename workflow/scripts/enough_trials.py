@@ -1,0 +1,12 @@
+"""How many trials are needed. In: turns and samples of the first batches. Out: the number of batches, and why."""
+
+from upfml import metrics, tables, trials
+from upfml.glue import rule
+
+with rule(snakemake):
+    enough = trials.enough(
+        snakemake.params.config,
+        metrics.gather(snakemake.input.turns, tables.TURNS),
+        metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
+    )
+    tables.write_json(enough, snakemake.output[0])
