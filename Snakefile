@@ -33,7 +33,7 @@ include: "workflow/rules/bench.smk"
 # What `all` makes. With captures in place of the test bed: what needs no live run.
 TARGETS = [rules.figure_sweep.output, rules.accuracy_causes.input, rules.exactness.output]
 if not config["replay"]:
-    TARGETS += [rules.figures.input, rules.paper_vs_here.output, rules.provenance.output]
+    TARGETS += [rules.figures.input, rules.paper_vs_here.output, rules.comparison.output, rules.provenance.output]
 
 
 rule all:

@@ -24,6 +24,7 @@ FIGURES = [
     *("accuracy_causes", "flow_table"),
 ]
 POINT = "depth10-trees10"
+DECIDING = ["user", "kernel-packet-perf", "kernel"]
 
 
 def snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -50,7 +51,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with (folder / "killed.log").open("w") as log:
         run = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         deadline = time.monotonic() + 120
-        while not (folder / "results/capture/work/ready").exists() and time.monotonic() < deadline:
+        while not (folder / "results/capture/sampling").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         assert run.poll() is None, (folder / "killed.log").read_text()
         time.sleep(3)
@@ -102,40 +103,75 @@ def test_one_figure_again_is_one_rule(finished: Path, target: str, rule: str) ->
     assert "classify" not in done.stderr
 
 
-@pytest.mark.parametrize("arm", ["none", "user", "kernel"])
-def test_every_run_has_its_tables(finished: Path, arm: str) -> None:
-    run = finished / "results/runs" / arm / POINT / "trial-1"
-    decisions = tables.read(run / "decisions.parquet", tables.DECISIONS)
-    samples = tables.read(run / "samples.parquet", tables.SAMPLES)
-    loss = json.loads((run / "loss.json").read_text())
-    provenance = json.loads((run / "provenance.json").read_text())
-    assert set(loss) == {"received", "lost", "rate"}
-    assert loss["lost"] >= 0
-    assert {"mpstat", "pidstat", "procstat", "psutil"} == set(samples["source"])
-    assert samples.loc[samples["source"] == "mpstat", "second"].nunique() >= 4
-    assert provenance["xdp_mode"] == (None if arm == "none" else "native")
+@pytest.fixture(scope="module")
+def batch(finished: Path) -> Path:
+    return finished / "results/runs" / POINT / "batch-1"
+
+
+@pytest.mark.parametrize("arm", ["none", *DECIDING])
+def test_every_arm_has_a_turn_in_every_trial(batch: Path, arm: str) -> None:
+    turns = tables.read(batch / "turns.parquet", tables.TURNS)
+    mine = turns[turns["arm"] == arm]
+    assert sorted(mine["trial"]) == [1, 2]
+    assert ((mine["end_ns"] - mine["start_ns"]).between(2.9e9, 4e9)).all()
+    assert (mine["n3_packets"] > 1000).all()
+    assert (mine["run_cnt"] > 0).all() == (arm != "none")
+    assert (mine["lost"] >= 0).all()
+    samples = tables.read(batch / "samples.parquet", tables.TURN_SAMPLES)
+    seconds = samples[samples["arm"] == arm]
+    assert {"mpstat", "pidstat", "procstat", "psutil"} == set(seconds["source"])
+    per_turn = seconds[(seconds["source"] == "mpstat") & (seconds["entity"] == "cpu-all")].groupby("trial").size()
+    assert per_turn.between(2, 4).all()
+    assert ("classifier" in set(seconds["entity"])) == (arm != "none")
+
+
+def test_turns_of_a_trial_follow_one_another(batch: Path) -> None:
+    for _, trial in tables.read(batch / "turns.parquet", tables.TURNS).groupby("trial"):
+        ordered = trial.sort_values("place")
+        assert (ordered["start_ns"].to_numpy()[1:] > ordered["end_ns"].to_numpy()[:-1]).all()
+        assert list(ordered["place"]) == list(range(1 + len(DECIDING)))
+
+
+def test_a_batch_says_how_it_was_run(batch: Path) -> None:
+    provenance = json.loads((batch / "provenance.json").read_text())
+    assert (provenance["xdp_mode"], provenance["trials"]) == ("native", [1, 2])
     assert provenance["kernel"] == os.uname().release
-    if arm == "none":
-        assert decisions.empty
-        return
-    assert len(decisions) > 100
-    unknown = int((decisions["label"] == -1).sum())  # a connection that closed before it asked for anything
-    assert unknown == json.loads((run / "run.json").read_text())["decisions_of_unknown_flows"]
-    assert unknown < len(decisions) / 100
-    assert "classifier" in set(samples["entity"])
-    steps = decisions[["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns", "t_delivered_ns"]]
+    agents = json.loads((batch / "run.json").read_text())["agents"]
+    assert set(agents) == set(DECIDING)
+    assert agents["kernel-packet-perf"]["delivery"]["by"] == "perf"
+
+
+@pytest.mark.parametrize("arm", DECIDING)
+def test_decisions_are_of_the_arms_turns_and_in_order(batch: Path, arm: str) -> None:
+    decisions = tables.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
+    decisions = decisions[decisions["arm"] == arm]
+    turns = tables.read(batch / "turns.parquet", tables.TURNS)
+    within = decisions.merge(turns[turns["arm"] == arm], on="trial")
+    assert within["t_packet_ns"].between(within["start_ns"], within["end_ns"]).all()
+    assert (decisions.groupby("trial").size() > 50).all()
+    assert (decisions["label"] == -1).sum() < len(decisions) / 100  # a connection that closed before it asked
+    early = ["t_packet_ns", "t_start_ns"] if arm.startswith("kernel") else ["t_packet_ns", "t_sent_ns", "t_start_ns"]
+    steps = decisions[[*early, "t_features_ns", "t_label_ns", "t_delivered_ns"]]
     assert (steps.diff(axis="columns").iloc[:, 1:] >= 0).all(axis=None)
 
 
-def test_user_and_kernel_classified_the_same_flows(finished: Path) -> None:
+def test_user_and_kernel_classified_the_same_flows(batch: Path) -> None:
     """The same traffic: the same control flows, each seen in nearly every window, by both arms."""
-    windows = {}
-    for arm in ("user", "kernel"):
-        decisions = tables.read(finished / "results/runs" / arm / POINT / "trial-1/decisions.parquet", tables.DECISIONS)
-        urllc = decisions[decisions["label"] == tables.URLLC]
-        windows[arm] = urllc.groupby("flow").size()
+    decisions = tables.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
+    urllc = decisions[decisions["label"] == tables.URLLC]
+    windows = {arm: urllc[urllc["arm"] == arm].groupby(["trial", "flow"]).size() for arm in ("user", "kernel")}
     assert set(windows["user"].index) == set(windows["kernel"].index)
     assert (windows["user"] - windows["kernel"]).abs().max() <= 2
+
+
+def test_arms_are_compared_over_the_trials(finished: Path) -> None:
+    rows = json.loads((finished / "results/comparison.json").read_text())
+    costs = {row["arm"]: row for row in rows if (row["metric"], row["against"]) == ("cpu_direct", "none")}
+    assert set(costs) == set(DECIDING)
+    assert costs["kernel-packet-perf"]["difference"] > costs["kernel"]["difference"] > 0
+    assert costs["kernel"]["trials"] == 2
+    enough = json.loads((finished / "results/runs/enough.json").read_text())
+    assert (enough["batches"], enough["trials_made"]) == (1, 2)
 
 
 @pytest.mark.parametrize("data", ["live", "replayed"])
@@ -161,7 +197,19 @@ def test_what_the_papers_loss_is_stands_in_words(finished: Path) -> None:
 def test_paper_vs_here_has_the_papers_numbers(finished: Path) -> None:
     rows = json.loads((finished / "results/paper_vs_here.json").read_text())
     for row in rows:
-        assert set(row) == {"quantity", "arm", "unit", "paper", "here", "here_low", "here_high", "trials", "note"}
+        assert set(row) == {
+            "quantity",
+            "arm",
+            "unit",
+            "paper",
+            "here",
+            "here_low",
+            "here_high",
+            "trials",
+            "verdict",
+            "sentence",
+            "note",
+        }
     published = {row["paper"] for row in rows}
     assert {99.97, 99.60, 99.91, 0.9046, 32.88, 2.91, 5.83, 12.87, 15.79, 3452.09, 5736.07} <= published
     assert (finished / "results/paper_vs_here.md").read_text().count("|") > 100

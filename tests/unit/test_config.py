@@ -57,10 +57,14 @@ def test_the_settings_that_come_with_the_project_are_right() -> None:
         ("model.kind", "decision_tree", r"model\.n_estimators is .* one tree"),
         ("convert.division", [5, 5], "convert.division"),
         ("convert.division", 0, "convert.division"),
-        ("classify.when", "never", "classify.when"),
-        ("runs.arms", ["kernel", "kernel"], "runs.arms"),
-        ("runs.trials", 0, "runs.trials"),
-        ("runs.trials", "3", "runs.trials"),
+        ("classify.engine", "never", "classify.engine"),
+        ("exactness.when", "never", "exactness.when"),
+        ("arms", ["kernel", "kernel"], "arms"),
+        ("arms", "fastest", "arms: there is no arm fastest"),
+        ("arms", ["none", "native-perf"], "arms: there is no arm native-perf"),
+        ("runs.trials_per_batch", 0, "runs.trials_per_batch"),
+        ("runs.turn_s", "3", "runs.turn_s"),
+        ("runs.batches", {"first": 3, "most": 2}, "runs.batches"),
         ("bench.live.flows", 0, "bench.live.flows"),
         ("bench.live.duration_s", 0, "bench.live.duration_s"),
     ],
@@ -73,8 +77,8 @@ def test_names_the_key_and_the_remedy(key: str, value: Any, says: str) -> None:
 
 def test_a_missing_key_is_named() -> None:
     config = copy.deepcopy(QUICK)
-    del config["runs"]["trials"]
-    with pytest.raises(UserError, match="'trials' is a required property"):
+    del config["runs"]["turn_s"]
+    with pytest.raises(UserError, match="'turn_s' is a required property"):
         upfml_config.check(config)
 
 

@@ -13,7 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from upfml import tables
+from upfml import metrics, tables
+from upfml.arms import SETS, Arm
 from upfml.bench import inference, live, path
 from upfml.errors import UserError
 from upfml.figures import (
@@ -29,10 +30,8 @@ from upfml.figures import (
     sweep,
     traffic,
 )
-from upfml.metrics import RUN
 
-POINT = "depth10-trees10"
-ARMS = ["none", "collect", "user", "kernel"]
+ARMS = SETS["compared"]
 SPLIT = {
     "accuracy": 0.98,
     "accuracy_low": 0.97,
@@ -49,24 +48,20 @@ def words(figure: Figure) -> str:
     return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
 
 
-def of_run(frame: pd.DataFrame, arm: str, trial: int) -> pd.DataFrame:
-    for at, (name, value) in enumerate(zip(RUN, (arm, POINT, trial), strict=True)):
-        frame.insert(at, name, value)
-    return frame
-
-
-def decisions(trials: int = 3) -> pd.DataFrame:
+def decisions(trials: int = 3, arms: list[str] = ARMS) -> pd.DataFrame:
     random, frames = np.random.default_rng(1), []
-    for arm, base_ns in (("user", 5000), ("kernel", 100)):
+    for arm in (arm for arm in arms if Arm.parse(arm).classifies):
+        base_ns = 100 if arm.startswith("kernel") else 5000
         for trial in range(1, trials + 1):
             label = np.repeat([0, 0, 0, 1], 25)
             steps = random.lognormal(np.log(base_ns), 0.3, (3, 100)).astype("int64").cumsum(axis=0)
-            start = np.zeros(100) if arm == "kernel" else steps[0]
+            start = np.zeros(100) if arm.startswith("kernel") else steps[0]
             stamps = dict(zip(("features", "label", "delivered"), steps, strict=True))
             rows = {"label": label, "predicted": np.where(random.random(100) < 0.05, 1 - label, label)}
             rows |= {f"t_{name}_ns": 10**12 + at for name, at in stamps.items()}
             rows |= {"repeats": 0, "t_packet_ns": 10**12, "t_start_ns": 10**12 + start.astype("int64")}
-            frames.append(of_run(pd.DataFrame(rows), arm, trial))
+            rows |= {"t_sent_ns": 10**12, "arm": arm, "trial": trial}
+            frames.append(pd.DataFrame(rows))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -77,22 +72,32 @@ def samples(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
             rows = []
             for second in range(5):
                 usr, switches = random.gamma(20, 0.3), random.gamma(40, 100)
-                rows += [("mpstat", second, cpu, usr, 1, 2, 0, usr + 3, None) for cpu in ("cpu-all", "cpu-0", "cpu-1")]
-                rows.append(("procstat", second, "cpu-all", usr, 1, 2, 0, usr + 3, switches))
+                rows += [
+                    ("mpstat", second, cpu, usr, 1, 2, 0, None, usr + 3, None) for cpu in ("cpu-all", "cpu-0", "cpu-1")
+                ]
+                rows.append(("procstat", second, "cpu-all", usr, 1, 2, 0, usr + 4, usr + 3, switches))
                 if arm != "none":
-                    rows.append(("pidstat", second, "classifier", usr, 1, None, None, usr + 1, switches / 9))
-            frame = tables.typed(pd.DataFrame(rows, columns=list(tables.SAMPLES.columns)), tables.SAMPLES)
-            frames.append(of_run(frame, arm, trial))
+                    rows.append(("pidstat", second, "classifier", usr, 1, None, None, None, usr + 1, switches / 9))
+            frame = pd.DataFrame(rows, columns=list(tables.SAMPLES.columns)).assign(arm=arm, trial=trial)
+            frames.append(tables.typed(frame, tables.TURN_SAMPLES))
     return pd.concat(frames, ignore_index=True)
 
 
-def losses(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
+def turns(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
+    """The first turn of each arm is noisy."""
     rows = [
-        (arm, POINT, trial, 0 if arm == "none" else 999, int(arm == "user"))
+        {"arm": arm, "trial": trial, "received": 0 if arm == "none" else 999, "lost": int(arm == "user")}
         for arm in arms
         for trial in range(1, trials + 1)
     ]
-    return pd.DataFrame(rows, columns=[*RUN, "received", "lost"])
+    frame = pd.DataFrame(rows)
+    same = {name: 1 for name in tables.TURNS.columns if name not in frame} | {"start_ns": 0, "end_ns": 3 * 10**9}
+    same["noise"] = np.where(frame["trial"] == 1, "5.0 % stolen", "")
+    return tables.typed(frame.assign(**same), tables.TURNS)
+
+
+def measured(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
+    return metrics.from_runs(decisions(trials, arms), samples(arms, trials), turns(arms, trials))
 
 
 def swept(refused: Callable[[int, int], bool] = lambda depth, trees: depth * trees >= 200) -> pd.DataFrame:
@@ -175,12 +180,13 @@ def draw_traffic(n3_rate_mbit_s: list[float] | None) -> Figure:
 
 
 SCORES = {"random": SPLIT, "grouped": SPLIT}
+TIMER = {"kernel_ns": 35.0, "native_ns": 24.0, "python_ns": 76.0}
 FIGURES: dict[str, Callable[[], Figure]] = {
     "traffic": lambda: draw_traffic([60, 12, 60]),
-    "accuracy": lambda: accuracy.draw(decisions(), losses(), SCORES, 500),
-    "latency": lambda: latency.draw(decisions(), losses(), 500),
-    "cpu_usage": lambda: cpu_usage.draw(samples(), losses(), 500),
-    "context_switches": lambda: context_switches.draw(samples(), losses(), 500),
+    "accuracy": lambda: accuracy.draw(decisions(), turns(), SCORES, 500),
+    "latency": lambda: latency.draw(decisions(), turns(), TIMER, 500),
+    "cpu_usage": lambda: cpu_usage.draw(samples(), turns(), measured(), 500),
+    "context_switches": lambda: context_switches.draw(samples(), turns(), 500),
     "sweep": lambda: sweep.draw(swept(), 500),
     "flow_table": lambda: flow_table.draw(flooded(), 20),
     "bench_inference": lambda: bench_inference.draw(inferences()),
@@ -216,43 +222,54 @@ def test_no_label_touches_its_neighbour_or_the_edge(name: str) -> None:
 def test_what_was_run_stands_in_small_print(name: str) -> None:
     said = words(FIGURES[name]())
     assert "n = 3 trials per arm" in said and "window 500 ms" in said
-    assert "user space 0.10 %" in said and "kernel 0.00 %" in said
+    assert "user 0.10 %" in said and "kernel 0.00 %" in said
+    assert "noisy turns: " in said
 
 
 @pytest.mark.parametrize("missing", ["user", "kernel"])
 def test_a_missing_arm_names_the_key(missing: str) -> None:
-    left, rest = [arm for arm in ARMS if arm != missing], decisions()
-    rest = rest[rest["arm"] != missing]
+    left = [arm for arm in ARMS if not arm.startswith(missing)]
+    rest = decisions(arms=left)
     for draw in (
-        lambda: cpu_usage.draw(samples(left), losses(left), 500),
-        lambda: context_switches.draw(samples(left), losses(left), 500),
-        lambda: latency.draw(rest, losses(left), 500),
-        lambda: accuracy.draw(rest, losses(left), SCORES, 500),
+        lambda: cpu_usage.draw(samples(left), turns(left), measured(left), 500),
+        lambda: context_switches.draw(samples(left), turns(left), 500),
+        lambda: latency.draw(rest, turns(left), TIMER, 500),
+        lambda: accuracy.draw(rest, turns(left), SCORES, 500),
     ):
         with pytest.raises(UserError, match=missing) as caught:
             draw()
-        assert "runs.arms" in caught.value.remedy
+        assert "arms" in caught.value.remedy
 
 
-@pytest.mark.parametrize("module", [cpu_usage, context_switches])
-def test_forwarding_alone_is_drawn_only_where_it_was_run(module: object) -> None:
-    both = ["user", "kernel"]
-    assert "forward only" in words(module.draw(samples(), losses(), 500))  # type: ignore[attr-defined]
-    assert "forward only" not in words(module.draw(samples(both), losses(both), 500))  # type: ignore[attr-defined]
+def test_forwarding_alone_is_drawn_only_where_it_was_run() -> None:
+    for arms, drawn in ((ARMS, True), (["user", "kernel"], False)):
+        assert ("forward only" in words(cpu_usage.draw(samples(arms), turns(arms), measured(arms), 500))) == drawn
+        assert ("forward only" in words(context_switches.draw(samples(arms), turns(arms), 500))) == drawn
+
+
+def test_every_arm_that_can_be_named_looks_like_no_other() -> None:
+    looks = {arm: style.look(arm) for arm in SETS["every"]}
+    assert len({(look.colour, look.hatch) for look in looks.values()}) >= len(looks) - 4  # some differ in words alone
+    assert len({look.label for look in looks.values()}) == len(looks)
+
+
+def test_arms_that_send_only_changes_have_no_latency() -> None:
+    assert "kernel-change" not in words(FIGURES["latency"]())
 
 
 def test_one_trial_has_a_ratio_without_interval() -> None:
-    said = words(latency.draw(decisions(1), losses(trials=1), 500))
+    said = words(latency.draw(decisions(1), turns(trials=1), TIMER, 500))
     assert "n = 1 trial per arm" in said
-    assert "mean, user/kernel" in said and "×" in said and "[" not in said
+    assert "user-perf / kernel-packet-perf: ×" in said and "[" not in said
 
 
 def test_ratios_of_noisy_trials_fit_over_their_panels() -> None:
     noisy = decisions()
-    later = [name for name in noisy if name.startswith("t_") and name not in ("t_packet_ns", "t_start_ns")]
-    waited = noisy["trial"].map({1: 0, 2: 10**5, 3: 10**7}).where(noisy["arm"] == "user", 0)
+    early = ("t_packet_ns", "t_sent_ns", "t_start_ns")
+    later = [name for name in noisy if name.startswith("t_") and name not in early]
+    waited = noisy["trial"].map({1: 0, 2: 10**5, 3: 10**7}).where(noisy["arm"] == "user-perf", 0)
     noisy[later] = noisy[later].add(waited, axis="index")
-    figure = latency.draw(noisy, losses(), 500)
+    figure = latency.draw(noisy, turns(), TIMER, 500)
     figure.draw_without_rendering()
     assert "k]" in words(figure) or "M]" in words(figure)
     assert all(axes.title.get_window_extent().x1 <= figure.bbox.x1 for axes in figure.axes)

@@ -11,64 +11,44 @@ from scipy import stats
 from upfml import metrics, tables
 from upfml.errors import UserError
 
-POINT = "depth10-trees10"
-
 
 def decisions(arm: str, trial: int, labels: list[int], predicted: list[int], stamps: tuple[int, ...]) -> pd.DataFrame:
     """Decisions of one run, all with the same time stamps relative to the packet's arrival."""
-    names = ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns", "t_delivered_ns"]
+    names = ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns", "t_delivered_ns"]  # t_sent_ns: = t_start_ns
     frame = pd.DataFrame({"label": labels, "predicted": predicted, "repeats": 0})
     for name, stamp in zip(names, stamps, strict=True):
         frame[name] = 10**12 + stamp
-    for at, (name, value) in enumerate(zip(metrics.RUN, (arm, POINT, trial), strict=True)):
-        frame.insert(at, name, value)
-    return frame
+    return frame.assign(t_sent_ns=frame["t_start_ns"], arm=arm, trial=trial)
 
 
 def samples(arm: str, trial: int, seconds: list[tuple[str, str, float, float]]) -> pd.DataFrame:
     """(source, entity, usr_pct, context_switches_per_s) of each reading; sys and soft are 1 % and 2 %."""
     rows = [
-        (arm, POINT, trial, source, 0, entity, usr, 1.0, 2.0, 0.0, usr + 3, switches)
+        (arm, trial, source, 0, entity, usr, 1.0, 2.0, 0.0, usr + 4, usr + 3, switches)
         for source, entity, usr, switches in seconds
     ]
     return pd.DataFrame(rows, columns=[*metrics.RUN, *tables.SAMPLES.columns])
 
 
-def losses(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
-    """(arm, trial, received, lost) of each run."""
+def turns(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
+    """(arm, trial, received, lost) of each turn, of 2 s, 1,000 packets, 5 us of program and 1 ms of process."""
     frame = pd.DataFrame(rows, columns=["arm", "trial", "received", "lost"])
-    return frame.assign(point=POINT)[[*metrics.RUN, "received", "lost"]]
+    same = {name: 0 for name in tables.TURNS.columns if name not in frame} | {"start_ns": 0, "end_ns": 2 * 10**9}
+    same |= {"n3_packets": 1000, "run_time_ns": 10**7, "run_cnt": 2000, "agent_cpu_ns": 10**6, "noise": ""}
+    frame = frame.assign(**same)
+    frame.loc[frame["arm"] == "none", ["run_time_ns", "run_cnt", "agent_cpu_ns"]] = 0
+    return tables.typed(frame, tables.TURNS)
 
 
 def value(frame: pd.DataFrame, arm: str, metric: str, trial: int = 1) -> float:
     return float(metrics.by_trial(frame, arm, metric)[trial])
 
 
-def test_the_run_is_read_from_the_path() -> None:
-    run = metrics.RunPath.parse(Path("/x/results/runs/kernel/depth3-trees20/trial-12/decisions.parquet"))
-    assert run == metrics.RunPath("kernel", "depth3-trees20", 12)
-
-
-@pytest.mark.parametrize(
-    "path", ["results/train/depth3-trees5/scores.json", "runs/user/depth3-trees5/trial-x/loss.json"]
-)
-def test_another_path_is_no_run(path: str) -> None:
-    with pytest.raises(ValueError, match="trial"):
-        metrics.RunPath.parse(path)
-
-
-def test_gather_reads_files_of_several_runs_and_keeps_empty_ones_apart(tmp_path: Path) -> None:
-    paths = []
-    for arm, trial in (("none", 1), ("user", 2)):
-        paths.append(tmp_path / f"runs/{arm}/{POINT}/trial-{trial}/decisions.parquet")
-        frame = tables.empty(tables.DECISIONS)
-        if arm == "user":
-            frame.loc[0] = ["f", 1, 5, 10, 1, 10, 1, 0, 0, 0, 1, 1, 2, 3, 4, 4]
-            frame = tables.typed(frame, tables.DECISIONS)
-        tables.write(frame, paths[-1], tables.DECISIONS)
-    gathered = metrics.gather(paths, tables.DECISIONS)
-    assert gathered[metrics.RUN].to_numpy().tolist() == [["user", POINT, 2]]
-    assert gathered["t_label_ns"].dtype == "int64"
+def test_gather_reads_files_of_several_batches(tmp_path: Path) -> None:
+    for batch in (1, 2):
+        tables.write(turns(("user", batch, 5, 0)), tmp_path / f"batch-{batch}.parquet", tables.TURNS)
+    gathered = metrics.gather(sorted(tmp_path.iterdir()), tables.TURNS)
+    assert gathered[metrics.RUN].to_numpy().tolist() == [["user", 1], ["user", 2]]
 
 
 def test_decisions_that_were_not_sent_count_as_the_one_before_them() -> None:
@@ -76,15 +56,12 @@ def test_decisions_that_were_not_sent_count_as_the_one_before_them() -> None:
     assert metrics.confusion(frame).tolist() == [[6, 1], [0, 3]]
 
 
-def test_losses_are_gathered_and_pooled(tmp_path: Path) -> None:
-    paths = [tmp_path / f"runs/kernel/{POINT}/trial-{trial}/loss.json" for trial in (1, 2)]
-    for path, lost in zip(paths, (0, 10), strict=True):
-        tables.write_json({"received": 95 - lost // 2, "lost": lost, "rate": 0.0}, path)
-    assert metrics.loss_pct(metrics.gather_losses(paths)) == pytest.approx(100 * 10 / 195)
+def test_losses_are_pooled() -> None:
+    assert metrics.loss_pct(turns(("kernel", 1, 95, 0), ("kernel", 2, 90, 10))) == pytest.approx(100 * 10 / 195)
 
 
 def test_no_event_sent_is_no_loss_rate() -> None:
-    assert metrics.loss_pct(losses(("none", 1, 0, 0))) is None
+    assert metrics.loss_pct(turns(("none", 1, 0, 0))) is None
 
 
 def test_confusion_has_true_classes_in_rows_and_leaves_out_flows_of_nobody() -> None:
@@ -107,6 +84,20 @@ def test_decisions_give_accuracies_counts_and_times() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("arm", "delivered", "parts"),
+    [
+        ("native", 180, {"parse": 60, "delivery": 40, "features": 30, "inference": 50}),
+        ("kernel-packet-perf", 999, {"parse": 100, "features": 30, "inference": 50, "delivery": 819}),
+    ],
+)
+def test_parts_add_up_to_the_way_to_user_space(arm: str, delivered: int, parts: dict[str, int]) -> None:
+    frame = decisions(arm, 1, [0, 1], [0, 1], (0, 100, 130, 180, delivered)).assign(t_sent_ns=10**12 + 60)
+    found = metrics.from_decisions(frame)
+    assert {part: value(found, arm, f"part_{part}_mean") for part in metrics.parts(arm)} == parts
+    assert sum(parts.values()) == value(found, arm, "arrival_to_user_space_mean")
+
+
 def test_median_and_p99_of_a_time() -> None:
     frame = decisions("kernel", 1, [0, 1] * 50, [0, 1] * 50, (0, 0, 0, 0, 0))
     frame["t_label_ns"] += np.arange(1, 101)
@@ -114,6 +105,7 @@ def test_median_and_p99_of_a_time() -> None:
     found = metrics.from_decisions(frame)
     assert value(found, "kernel", "inference_median") == 50.5
     assert value(found, "kernel", "inference_p99") == pytest.approx(99.01)
+    assert value(found, "kernel", "inference_p99.9") == pytest.approx(99.901)
 
 
 def test_steps_in_the_wrong_order_are_refused() -> None:
@@ -121,47 +113,78 @@ def test_steps_in_the_wrong_order_are_refused() -> None:
         metrics.latency_ns(decisions("kernel", 1, [0], [0], (0, 0, 9, 8, 10)), "inference")
 
 
-def test_windows_of_one_class_are_refused() -> None:
-    with pytest.raises(UserError, match=r"user/depth10-trees10/trial-2 .*eMBB") as caught:
+def test_an_arm_that_saw_one_class_is_refused() -> None:
+    with pytest.raises(UserError, match=r"arm user .*eMBB") as caught:
         metrics.from_decisions(decisions("user", 2, [0, 0], [0, 0], (0, 1, 2, 3, 3)))
-    assert "runs.duration_s" in caught.value.remedy
+    assert "runs.turn_s" in caught.value.remedy
 
 
-def test_a_run_that_decided_nothing_is_refused() -> None:
+def test_a_turn_that_saw_one_class_has_no_balanced_accuracy() -> None:
+    both = decisions("user", 1, [0, 1], [0, 1], (0, 1, 2, 3, 3))
+    one = decisions("user", 2, [0, 0], [0, 1], (0, 1, 2, 3, 3))
+    found = metrics.from_decisions(pd.concat([both, one], ignore_index=True))
+    assert metrics.by_trial(found, "user", "accuracy").to_dict() == {1: 100, 2: 50}
+    assert metrics.by_trial(found, "user", "balanced_accuracy").to_dict() == {1: 100}
+
+
+def test_a_turn_that_decided_nothing_is_refused() -> None:
     nothing = decisions("kernel", 1, [], [], (0, 0, 1, 2, 3))
-    with pytest.raises(UserError, match="kernel/depth10-trees10/trial-1 classified nothing"):
-        metrics.from_runs(nothing, samples("kernel", 1, []), losses(("kernel", 1, 5, 0)))
+    with pytest.raises(UserError, match="arm kernel classified nothing in trial 1"):
+        metrics.from_runs(nothing, samples("kernel", 1, []), turns(("kernel", 1, 5, 0)))
 
 
-def test_runs_give_cpu_context_switches_and_losses() -> None:
-    seconds = [
-        *(("mpstat", "cpu-all", usr, np.nan) for usr in (4.0, 8.0)),
+def seconds(usr: float) -> list[tuple[str, str, float, float]]:
+    return [
+        *(("mpstat", "cpu-all", usr + more, np.nan) for more in (-2.0, 2.0)),
         *(("mpstat", f"cpu-{cpu}", 50.0, np.nan) for cpu in range(2)),
-        *(("procstat", "cpu-all", 90.0, switches) for switches in (1000.0, 2000.0, 6000.0)),
+        *(("procstat", "cpu-all", usr, switches) for switches in (1000.0, 2000.0, 6000.0)),
         ("pidstat", "classifier", 1.0, 70.0),
         ("pidstat", "nginx", 1.0, 9000.0),
     ]
-    found = metrics.from_runs(
+
+
+@pytest.fixture
+def measured() -> pd.DataFrame:
+    return metrics.from_runs(
         decisions("user", 1, [0, 1], [0, 1], (0, 1, 2, 3, 3)),
-        pd.concat([samples("user", 1, seconds), samples("none", 1, seconds[:4])], ignore_index=True),
-        losses(("user", 1, 99, 1), ("none", 1, 0, 0)),
+        pd.concat([samples("user", 1, seconds(6)), samples("none", 1, seconds(4)[:7])], ignore_index=True),
+        turns(("user", 1, 99, 1), ("none", 1, 0, 0)),
     )
-    tables.METRICS.validate(found)
-    assert value(found, "user", "cpu_usr_mean") == 6
-    assert value(found, "user", "cpu_total_mean") == 9
-    assert value(found, "user", "cpus") == 2
-    assert value(found, "user", "context_switches_mean") == 3000
-    assert value(found, "user", "context_switches_max") == 6000
-    assert value(found, "user", "classifier_context_switches_mean") == 70
-    assert value(found, "user", "events_lost_share") == 1
-    assert value(found, "none", "cpu_usr_mean") == 6
-    assert metrics.by_trial(found, "none", "events_lost_share").empty
-    assert metrics.by_trial(found, "none", "accuracy").empty
+
+
+def test_runs_give_cpu_context_switches_and_losses(measured: pd.DataFrame) -> None:
+    tables.METRICS.validate(measured)
+    assert value(measured, "user", "cpu_usr_mean") == 6
+    assert value(measured, "user", "cpu_total_mean") == 9
+    assert value(measured, "user", "cpu_busy_mean") == 10
+    assert value(measured, "user", "cpus") == 2
+    assert value(measured, "user", "context_switches_mean") == 3000
+    assert value(measured, "user", "context_switches_max") == 6000
+    assert value(measured, "user", "classifier_context_switches_mean") == 70
+    assert value(measured, "user", "events_lost_share") == 1
+    assert value(measured, "none", "cpu_usr_mean") == 4
+    assert metrics.by_trial(measured, "none", "events_lost_share").empty
+    assert metrics.by_trial(measured, "none", "accuracy").empty
+
+
+def test_exact_accounts_are_the_program_and_the_process(measured: pd.DataFrame) -> None:
+    assert value(measured, "user", "program") == 5_000  # ns a packet
+    assert value(measured, "user", "agent_cpu") == 1_000
+    assert value(measured, "user", "packets") == 500  # a second
+    assert value(measured, "user", "cpu_direct") == pytest.approx(100 * 6_000 * 500 / 1e9 / 2)
+    assert value(measured, "none", "cpu_direct") == 0
+
+
+def test_cost_over_forwarding_is_within_the_trial(measured: pd.DataFrame) -> None:
+    spent_ns_per_s = (10 - 8) / 100 * 2 * 1e9
+    assert value(measured, "user", "cpu_over_forwarding") == pytest.approx(spent_ns_per_s / 500)
+    assert value(measured, "user", "cpu_over_forwarding_decision") == pytest.approx(spent_ns_per_s / (2 / 2))
+    assert metrics.by_trial(measured, "none", "cpu_over_forwarding").empty
 
 
 def test_scores_become_metrics_of_no_trial() -> None:
     split = {"accuracy": 0.99, "balanced_accuracy": 0.9, "majority_accuracy": 0.8}
-    found = metrics.from_scores({"random": split, "grouped": {**split, "accuracy": 0.95}}, POINT)
+    found = metrics.from_scores({"random": split, "grouped": {**split, "accuracy": 0.95}})
     assert value(found, "sklearn", "accuracy_random", trial=0) == pytest.approx(99)
     assert value(found, "sklearn", "accuracy_grouped", trial=0) == pytest.approx(95)
 
@@ -182,6 +205,17 @@ def test_the_mean_over_trials_has_students_interval() -> None:
     low, high = stats.t.interval(0.95, df=2, loc=13, scale=stats.sem(values))
     assert (got.value, got.trials) == (13, 3)
     assert (got.low, got.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_with_more_trials_it_is_a_bootstrap() -> None:
+    values = pd.Series(np.random.default_rng(1).lognormal(0, 1, 20))
+    got = metrics.mean_over_trials(values)
+    half = stats.t.ppf(0.975, 19) * stats.sem(values)
+    assert got.low is not None and got.high is not None
+    assert got.low < got.value < got.high
+    assert got.high - got.value > got.value - got.low  # it knows that the values are skewed, which t does not
+    assert (got.high - got.low) == pytest.approx(2 * half, rel=0.4)
+    assert metrics.mean_over_trials(values) == got  # the same at each call
 
 
 def test_an_interval_is_cut_to_what_is_possible() -> None:
@@ -212,5 +246,5 @@ def test_a_trial_without_partner_does_not_count() -> None:
 
 def test_a_missing_arm_names_the_key() -> None:
     with pytest.raises(UserError, match="kernel") as caught:
-        metrics.require_arms(losses(("user", 1, 5, 0)), metrics.CLASSIFYING_ARMS)
-    assert "runs.arms" in caught.value.remedy
+        metrics.require_arms(turns(("user", 1, 5, 0)), ["user", "kernel"])
+    assert "arms in config.yaml" in caught.value.remedy

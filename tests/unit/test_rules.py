@@ -40,11 +40,11 @@ def test_measured_rules_hold_all_cores() -> None:
 @pytest.mark.parametrize(
     ("target", "needs", "does_not_need"),
     [
-        ("fig6", {"classify", "sample", "figure_cpu_usage"}, {"sweep_point", "metrics", "figure_latency"}),
+        ("fig6", {"classify", "sample", "figure_cpu_usage"}, {"sweep_point", "comparison", "figure_latency"}),
         ("fig7", {"classify", "sample", "figure_context_switches"}, {"sweep_point", "metrics", "figure_cpu_usage"}),
         ("figures/context_switches.pdf", {"figure_context_switches"}, {"sweep_point", "figure_cpu_usage"}),
-        ("latency", {"classify", "figure_latency"}, {"sample", "sweep_point"}),
-        ("accuracy", {"classify", "figure_accuracy"}, {"sample", "sweep_point"}),
+        ("latency", {"classify", "timer", "figure_latency"}, {"metrics", "sweep_point"}),
+        ("accuracy", {"classify", "figure_accuracy"}, {"metrics", "sweep_point"}),
         ("sweep", {"sweep_point", "figure_sweep"}, {"classify", "sample"}),
         ("traffic", {"capture", "figure_traffic"}, {"windows", "train", "classify"}),
         ("accuracy_causes", {"capture", "causes", "figure_accuracy_causes"}, {"classify", "sample", "sweep_point"}),
@@ -66,7 +66,7 @@ def test_a_figure_needs_only_what_it_shows(
 
 def test_the_papers_scale_is_a_preset(tmp_path: Path) -> None:
     preset = str(ROOT / "presets/paper.yaml")
-    assert jobs(snakemake(tmp_path, "--cores", "4", "--dry-run", "all", "--configfile", preset))["classify"] == 10
+    assert jobs(snakemake(tmp_path, "--cores", "4", "--dry-run", "all", "--configfile", preset))["classify"] == 5
 
 
 def test_commands_with_a_preset_are_as_snakemake_reads_them(tmp_path: Path) -> None:

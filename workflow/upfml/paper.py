@@ -15,6 +15,7 @@ the same quantity stands below, and in results/comparison.json.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +47,7 @@ PAPER_CPUS = 4
 """vCPUs of each of the authors' machines (section 3.3)."""
 
 _NS_PER_US = 1000.0
-_PERCENT = (0.0, 100.0)
+_PERCENT, _ANY = (0.0, 100.0), (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -391,6 +392,10 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
     def add(quantity: str, arm: str, unit: str, here: Estimate, remark: str) -> None:
         rows.append(Comparison(quantity, arm, unit, None, here, remark))
 
+    def add_mean(quantity: str, arm: str, unit: str, values: pd.Series[float], remark: str) -> None:
+        if values.notna().any():
+            add(quantity, arm, unit, mean_over_trials(values, _PERCENT if unit.startswith("%") else _ANY), remark)
+
     for split, words in (("random", "random split"), ("grouped", "split by flow")):
         score = scores[split]
         windows = f"{score['test_windows']} held-out windows; no flow is on both sides of the split by flow"
@@ -399,10 +404,10 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
         for name, quantity in (("balanced_accuracy", "balanced accuracy"), ("majority_accuracy", "majority class")):
             add(f"{quantity}, {words}", "sklearn", "%", Estimate(100 * score[name], None, None, 0), windows)
     for arm in deciding:
-        add("accuracy", arm, "%", mean_over_trials(of(arm, "accuracy"), _PERCENT), "live traffic")
-        add("balanced accuracy", arm, "%", mean_over_trials(of(arm, "balanced_accuracy"), _PERCENT), "live traffic")
-        always = mean_over_trials(of(arm, "majority_accuracy"), _PERCENT)
-        add("majority class", arm, "%", always, "what naming the larger class each time would score on live traffic")
+        add_mean("accuracy", arm, "%", of(arm, "accuracy"), "live traffic")
+        add_mean("balanced accuracy", arm, "%", of(arm, "balanced_accuracy"), "live traffic")
+        always = "what naming the larger class each time would score on live traffic"
+        add_mean("majority class", arm, "%", of(arm, "majority_accuracy"), always)
 
     pairs = [(arms.papers("user", present), arms.papers("kernel", present)), (STRONGEST["user"], STRONGEST["kernel"])]
     for name in LATENCIES:
@@ -410,7 +415,7 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
         for statistic in ("mean", "median", "p99", "p99.9"):
             values = {arm: of(arm, f"{name}_{statistic}") / _NS_PER_US for arm in deciding}
             for arm in deciding:
-                add(f"{words}, {statistic}", arm, "us", mean_over_trials(values[arm]), steps)
+                add_mean(f"{words}, {statistic}", arm, "us", values[arm], steps)
             for user, kernel in dict.fromkeys(pairs):
                 if user in values and kernel in values:
                     ratio = ratio_over_trials(values[user], values[kernel])
@@ -421,22 +426,15 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
     costs.append(("context switches", "context_switches_mean", "1/s", "1/s"))
     for quantity, metric, unit, difference_unit in costs:
         for arm in present:
-            add(quantity, arm, unit, mean_over_trials(of(arm, metric)), "whole machine")
+            add_mean(quantity, arm, unit, of(arm, metric), "whole machine")
         for arm in present:
-            over = of(arm, metric) - of("none", metric)
-            if arm != "none" and over.notna().any():
-                add(
-                    f"{quantity}, cost over forwarding alone",
-                    arm,
-                    difference_unit,
-                    mean_over_trials(over),
-                    "difference within each trial",
-                )
+            if arm != "none":
+                over, remark = of(arm, metric) - of("none", metric), "difference within each trial"
+                add_mean(f"{quantity}, cost over forwarding alone", arm, difference_unit, over, remark)
     for quantity, metric, unit, remark in _ACCOUNTS:
         for arm in present:
-            values_of_arm = of(arm, metric)
-            if len(values_of_arm) and arm != "none":
-                add(quantity, arm, unit, mean_over_trials(values_of_arm), remark)
+            if arm != "none":
+                add_mean(quantity, arm, unit, of(arm, metric), remark)
     cpus = float(_cpus(metrics))
     add("CPUs of the machine", "all", "CPUs", Estimate(cpus, None, None, 0), f"the paper's machines had {PAPER_CPUS}")
     return rows
