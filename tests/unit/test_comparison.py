@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,17 @@ def metrics(trials: int = 12, cost: float = 2.0, noisy: int = 0) -> pd.DataFrame
     return pd.DataFrame(rows, columns=list(tables.METRICS.columns))
 
 
+def compare(table: pd.DataFrame) -> list[dict[str, object]]:
+    return [asdict(row) for row in comparison.compare(table)]
+
+
 def row(rows: list[dict[str, object]], arm: str, against: str) -> dict[str, object]:
     (found,) = (row for row in rows if (row["arm"], row["against"]) == (arm, against))
     return found
 
 
 def test_differences_are_within_trials() -> None:
-    found = row(comparison.compare(metrics()), "kernel", "none")
+    found = row(compare(metrics()), "kernel", "none")
     assert found["difference"] == pytest.approx(2, abs=0.2)
     assert 1.6 < found["low"] < found["difference"] < found["high"] < 2.4  # type: ignore[operator]
     assert found["effect_size"] > 3  # type: ignore[operator]
@@ -39,26 +44,26 @@ def test_differences_are_within_trials() -> None:
 
 
 def test_no_difference_is_none() -> None:
-    found = row(comparison.compare(metrics(cost=0.0)), "kernel", "none")
+    found = row(compare(metrics(cost=0.0)), "kernel", "none")
     assert found["low"] < 0 < found["high"]  # type: ignore[operator]
     assert found["p"] > 0.05  # type: ignore[operator]
 
 
 def test_noisy_trials_are_counted_and_kept() -> None:
-    found = row(comparison.compare(metrics(noisy=3)), "kernel", "none")
+    found = row(compare(metrics(noisy=3)), "kernel", "none")
     assert (found["trials"], found["noisy_trials"]) == (12, 3)
     assert found["difference_quiet"] == pytest.approx(2, abs=0.3)
-    assert row(comparison.compare(metrics(noisy=12)), "kernel", "none")["difference_quiet"] is None
+    assert row(compare(metrics(noisy=12)), "kernel", "none")["difference_quiet"] is None
 
 
 def test_one_trial_has_a_difference_and_no_more() -> None:
-    found = row(comparison.compare(metrics(trials=1)), "user", "none")
+    found = row(compare(metrics(trials=1)), "user", "none")
     assert found["difference"] == pytest.approx(9, abs=1)
     assert [found[name] for name in ("low", "high", "effect_size", "p")] == [None] * 4
 
 
 def test_rows_are_plain_json() -> None:
-    assert json.loads(json.dumps(comparison.compare(metrics()), allow_nan=False))
+    assert json.loads(json.dumps(compare(metrics()), allow_nan=False))
 
 
 def test_kernels_are_held_against_user_space_like_for_like() -> None:
@@ -66,3 +71,40 @@ def test_kernels_are_held_against_user_space_like_for_like() -> None:
     assert {("kernel", "native"), ("kernel", "afxdp"), ("kernel-packet-perf", "user-perf")} <= set(pairs)
     assert sum(against == "none" for _, against in pairs) == len(SETS["compared"]) - 1
     assert len(pairs) == len(set(pairs))
+
+
+def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> comparison.Goal:
+    """The verdict on a kernel arm that costs so many points of CPU, and so many of 1,000 context switches."""
+    random, rows = np.random.default_rng(1), []
+    for trial in range(1, 13):
+        for arm, by in (("none", 0.0), ("kernel-change", 1.0)):
+            moved = by * random.normal(0, spread)
+            rows.append((arm, trial, "cpu_busy_mean", 50 + by * cpu + moved, "%"))
+            rows.append((arm, trial, "cpu_direct", by * cpu, "%"))
+            rows.append((arm, trial, "context_switches_mean", 1000 + by * switches + moved, "1/s"))
+            rows.append((arm, trial, "events_lost", by * lost / 12, "events"))
+    table = pd.DataFrame(rows, columns=list(tables.METRICS.columns))
+    (goal,) = comparison.goals(comparison.compare(table), table)
+    assert goal.sentence in comparison.markdown(comparison.compare(table), table)
+    return goal
+
+
+@pytest.mark.parametrize(
+    ("goal", "reached"),
+    [
+        ({"cpu": 0.4, "switches": 10}, "yes"),
+        ({"cpu": 3.0, "switches": 10}, "no"),
+        ({"cpu": 0.4, "switches": 90}, "no"),
+        ({"cpu": 0.4, "switches": 10, "lost": 12}, "no"),
+        ({"cpu": 0.4, "switches": 10, "spread": 8.0}, "not resolved"),
+    ],
+)
+def test_a_kernel_arm_is_cheap_when_its_intervals_say_so(goal: dict[str, float], reached: str) -> None:
+    found = cheap(**goal)  # type: ignore[arg-type]
+    assert found.reached == reached
+    assert found.sentence.startswith(f"kernel-change: {reached}.")
+
+
+def test_the_page_shows_no_nan() -> None:
+    page = comparison.markdown(comparison.compare(metrics(trials=1)), metrics(trials=1))
+    assert "CPU that is not idle" in page and "nan" not in page

@@ -21,7 +21,12 @@ rule comparison:
     input:
         "results/metrics.parquet",
     output:
-        "results/comparison.json",
+        json="results/comparison.json",
+        page=report(
+            "results/comparison.md",
+            caption="../report/comparison.rst",
+            category="Numbers",
+        ),
     log:
         "results/logs/comparison.log",
     message:

@@ -1,8 +1,14 @@
-"""Compare the arms. In: metrics. Out: differences between arms with intervals and effect sizes."""
+"""Compare the arms. In: metrics. Out: differences between arms with intervals and effect sizes, as JSON and a page."""
+
+from dataclasses import asdict
+from pathlib import Path
 
 from upfml import comparison, tables
 from upfml.glue import rule
 
 with rule(snakemake):
     metrics = tables.read(snakemake.input[0], tables.METRICS)
-    tables.write_json(comparison.compare(metrics), snakemake.output[0])
+    rows = comparison.compare(metrics)
+    tables.write_json([asdict(row) for row in rows], snakemake.output.json)
+    with tables.whole_file(Path(snakemake.output.page)) as partial:
+        partial.write_text(comparison.markdown(rows, metrics))

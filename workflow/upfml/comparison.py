@@ -13,8 +13,8 @@ In: table `metrics`. Out: a row for each metric and pair of arms, results/compar
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from upfml.metrics import by_trial, mean_over_trials
 COMPARED = {
     **{f"cpu_{share}_mean": "%" for share in ("usr", "sys", "soft", "total", "busy")},
     "cpu_direct": "%",
+    "cpu_program": "%",
     "cpu_over_forwarding": "ns/packet",
     "cpu_over_forwarding_decision": "ns/decision",
     "program": "ns/packet",
@@ -42,6 +43,24 @@ COMPARED = {
     "events_lost_share": "%",
 }
 """Metric and unit."""
+
+
+CPU_GOAL_POINTS, CONTEXT_SWITCHES_GOAL_PCT = 1.0, 5.0
+"""What a kernel arm may cost over forwarding alone at most, to be called cheap."""
+
+_HEADINGS = {
+    "cpu_busy_mean": "CPU that is not idle, % of all CPUs",
+    "cpu_direct": "CPU by exact accounts, % of all CPUs: the program on N3 and the classifier's process",
+    "cpu_program": "CPU of the program on N3 alone, % of all CPUs",
+    "cpu_soft_mean": "CPU in softirq as the tick sees it, % of all CPUs",
+    "cpu_over_forwarding": "CPU over forwarding alone, ns a packet",
+    "context_switches_mean": "context switches of the machine, 1/s",
+    "arrival_to_label_median": "packet arrival to class, median, ns",
+    "arrival_to_label_p99": "packet arrival to class, p99, ns",
+    "arrival_to_user_space_median": "packet arrival to a process in user space that knows the class, median, ns",
+    "accuracy": "accuracy on live traffic, %",
+}
+"""What the page shows, in this order; the JSON has all of COMPARED."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +93,107 @@ def pairs(arms: list[str]) -> list[tuple[str, str]]:
     return [pair for pair in dict.fromkeys(found) if set(pair) <= set(arms)]
 
 
-def compare(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+def compare(metrics: pd.DataFrame) -> list[Row]:
     """Every metric of COMPARED for every pair of arms that has it."""
     arms = [arm for arm in metrics["arm"].unique() if arm != "sklearn"]
     rows = [_row(metrics, metric, unit, *pair) for metric, unit in COMPARED.items() for pair in pairs(arms)]
-    return [asdict(row) for row in rows if row is not None]
+    return [row for row in rows if row is not None]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Is a kernel arm cheap? Its cost over forwarding alone against the bounds; `lost` are events of all its turns."""
+
+    arm: str
+    cpu_points: Row  # of all that the machine did, so with its noise
+    cpu_direct_points: Row
+    context_switches: Row
+    lost: int
+
+    @property
+    def reached(self) -> str:
+        """`yes` when the intervals lie below the bounds, `no` when one lies above, else `not resolved`."""
+        bounds = [(self.cpu_points.low, self.cpu_points.high, CPU_GOAL_POINTS)]
+        switches = self.context_switches
+        bounds.append((switches.relative_low, switches.relative_high, CONTEXT_SWITCHES_GOAL_PCT))
+        if self.lost or any(low is not None and low > bound for low, _, bound in bounds):
+            return "no"
+        return "yes" if all(high is not None and high <= bound for _, high, bound in bounds) else "not resolved"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict and its numbers."""
+        cpu, direct, switches = self.cpu_points, self.cpu_direct_points, self.context_switches
+        return (
+            f"{self.arm}: {self.reached}. CPU that is not idle {_signed(cpu.difference)} points "
+            f"{_interval(cpu.low, cpu.high)}, by exact accounts {_signed(direct.difference)} "
+            f"{_interval(direct.low, direct.high)}; context switches {_signed(switches.relative_pct)} % "
+            f"{_interval(switches.relative_low, switches.relative_high)}; {self.lost} decisions lost in "
+            f"{cpu.trials} trials, of which {cpu.noisy_trials} noisy."
+        )
+
+
+def goals(rows: Sequence[Row], metrics: pd.DataFrame) -> list[Goal]:
+    """Of every kernel arm that was run beside forwarding alone."""
+    found = {(row.metric, row.arm): row for row in rows if row.against == "none"}
+    needed = ["cpu_busy_mean", "cpu_direct", "context_switches_mean"]
+    arms = [arm for arm in metrics["arm"].unique() if arm.split("-")[0] == "kernel"]
+    return [
+        Goal(
+            arm,
+            cpu_points=found["cpu_busy_mean", arm],
+            cpu_direct_points=found["cpu_direct", arm],
+            context_switches=found["context_switches_mean", arm],
+            lost=int(by_trial(metrics, arm, "events_lost").sum()),
+        )
+        for arm in arms
+        if all((metric, arm) in found for metric in needed)
+    ]
+
+
+def markdown(rows: Sequence[Row], metrics: pd.DataFrame) -> str:
+    """The page: is a kernel arm cheap, then what the arms cost over forwarding alone and against each other."""
+    page = [_HEAD.format(points=CPU_GOAL_POINTS, switches=CONTEXT_SWITCHES_GOAL_PCT)]
+    page += [f"- {goal.sentence}" for goal in goals(rows, metrics)]
+    for metric, heading in _HEADINGS.items():
+        chosen = [row for row in rows if row.metric == metric]
+        if not chosen:
+            continue
+        page += ["", f"## {heading[0].upper()}{heading[1:]}", ""]
+        page += ["| arm | value | against | difference | interval | in % | effect size | p | trials (noisy) |"]
+        page += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+        page += [
+            f"| {row.arm} | {row.value:.4g} | {row.against} | {_signed(row.difference)} | "
+            f"{_interval(row.low, row.high)} | {_signed(row.relative_pct)} | {_signed(row.effect_size)} | {'–' if row.p is None else f'{row.p:.3f}'} | "
+            f"{row.trials} ({row.noisy_trials}) |"
+            for row in chosen
+        ]
+    return "\n".join([*page, ""])
+
+
+_HEAD = """# The arms against each other
+
+Differences within trials, in each of which every arm had a turn on the same traffic; made by `snakemake
+results/comparison.md`. All metrics are in `comparison.json`.
+
+- **interval**: 95 %, bootstrap over the trials (BCa; Student's t with few); **effect size**: standardised by the spread
+  of the differences, with Hedges' correction; **p**: permutation of the two arms within trials, not corrected for the
+  number of rows.
+- **noisy** trials, in which the hypervisor took CPU time or the machine was not idle before, are in all numbers.
+
+## Is a kernel arm cheap?
+
+At most {points:g} percentage point of CPU and {switches:g} % of context switches over forwarding alone, no decision
+lost; *yes* when the intervals lie below these bounds.
+"""
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3g}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"[{low:.3g}, {high:.3g}]"
 
 
 def _row(metrics: pd.DataFrame, metric: str, unit: str, arm: str, against: str) -> Row | None:

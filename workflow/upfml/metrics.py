@@ -220,8 +220,9 @@ def _direct_cost(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     wide = _wide(metrics, ["program", "agent_cpu", "packets", "cpus"])
     ns_per_packet = wide["program"].fillna(0) + wide["agent_cpu"]
-    wide["cpu_direct"] = 100 * ns_per_packet * wide["packets"] / 1e9 / wide["cpus"]
-    return _long(wide, {"cpu_direct": "%"})
+    of_all_cpus = 100 * wide["packets"] / 1e9 / wide["cpus"]
+    wide["cpu_direct"], wide["cpu_program"] = ns_per_packet * of_all_cpus, wide["program"] * of_all_cpus
+    return _long(wide, {"cpu_direct": "%", "cpu_program": "%"})
 
 
 def _over_forwarding(metrics: pd.DataFrame) -> pd.DataFrame:

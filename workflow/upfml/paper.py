@@ -446,6 +446,10 @@ _ACCOUNTS = [
         "run time of the program on N3 (BPF statistics) and CPU time of the classifier's process (scheduler): the "
         "tick, which CPU shares are sampled by, sees little of what runs in softirq",
     ),
+    (
+        *("CPU of the program on N3", "cpu_program", "% of all CPUs"),
+        "run time by BPF statistics; what the tick sees of it is in CPU soft, cost over forwarding alone",
+    ),
     ("program on N3", "program", "ns/packet", "BPF statistics, with its own two readings of the clock"),
     ("classifier's process", "agent_cpu", "ns/packet", "CPU time by the scheduler's account"),
     ("CPU over forwarding alone", "cpu_over_forwarding", "ns/packet", "difference in time not idle"),
