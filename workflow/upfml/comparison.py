@@ -164,8 +164,8 @@ def markdown(rows: Sequence[Row], metrics: pd.DataFrame) -> str:
         page += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
         page += [
             f"| {row.arm} | {row.value:.4g} | {row.against} | {_signed(row.difference)} | "
-            f"{_interval(row.low, row.high)} | {_signed(row.relative_pct)} | {_signed(row.effect_size)} | {'–' if row.p is None else f'{row.p:.3f}'} | "
-            f"{row.trials} ({row.noisy_trials}) |"
+            f"{_interval(row.low, row.high)} | {_signed(row.relative_pct)} | {_signed(row.effect_size)} | "
+            f"{_share(row.p)} | {row.trials} ({row.noisy_trials}) |"
             for row in chosen
         ]
     return "\n".join([*page, ""])
@@ -190,6 +190,10 @@ lost; *yes* when the intervals lie below these bounds.
 
 def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3g}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _interval(low: float | None, high: float | None) -> str:
