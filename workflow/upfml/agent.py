@@ -8,7 +8,7 @@ It is told what to do on its standard input, a word a line, and answers on its s
     attach          {"attached": true}  packets are seen from now on
     detach          its report so far (see `_Agent.report`), after what was left in the buffers; flows are forgotten
 
-At the end of its input it takes its program off the device and writes its tables.
+At `end`, or at the end of its input, it takes its program off the device and writes its tables.
 """
 
 from __future__ import annotations
@@ -218,8 +218,8 @@ class _Agent:
 
 
 def run(job: Job) -> None:
-    """Do the job until the end of standard input."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who closes our input
+    """Do the job until it is told to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who tells us
     agent = _Agent(job, ARMS[job.arm](job))
     words: SimpleQueue[str] = SimpleQueue()
 
@@ -232,7 +232,7 @@ def run(job: Job) -> None:
     Thread(target=listen, daemon=True).start()
     _say({"loaded": True})
     try:
-        while word := words.get():
+        while (word := words.get()) not in ("end", ""):
             if word == "attach":
                 agent.attach()
                 _say({"attached": True})

@@ -75,8 +75,8 @@ class AgentProcess:
     def end(self) -> dict[str, Any]:
         """Have it write its tables; its own report (agent.json)."""
         self.wait_until_loaded()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        # To close its input would not do: a process that was forked meanwhile may hold the other end, too.
+        self._write("end")
         try:
             status = self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
@@ -87,13 +87,16 @@ class AgentProcess:
         return report
 
     def _tell(self, word: str) -> dict[str, Any]:
+        self._write(word)
+        return self._answer(_ANSWER_S)
+
+    def _write(self, word: str) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{word}\n".encode())
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except BrokenPipeError:  # it has ended, which whoever waits for it will see
             self._process.wait()
-        return self._answer(_ANSWER_S)
 
     def _answer(self, patience_s: float) -> dict[str, Any]:
         """The next line that it says. It says one a command, so nothing can wait in the pipe's buffer."""
