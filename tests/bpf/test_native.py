@@ -41,7 +41,7 @@ class Collector:
         self._run = TestRun(self.module.load("collect"))
 
     def send(self, between: Callable[[], object] = lambda: None, every: int = PACKETS) -> None:
-        """Packets of all flows, the same every time; `between` is done after every so many."""
+        """Packets of all flows, the same every time; `between` is done after every so many, and at the end."""
         random = np.random.default_rng(4)
         flows, times = random.integers(0, FLOWS, PACKETS), np.cumsum(random.integers(0, 20_000_000, PACKETS))
         made = [
@@ -49,7 +49,7 @@ class Collector:
         ]
         for number, (flow, t_ns) in enumerate(zip(flows.tolist(), times.tolist(), strict=True), 1):
             self._run(made[flow], t_ns)
-            if number % every == 0:
+            if number % every == 0 or number == PACKETS:
                 between()
 
     def lost(self) -> int:

@@ -14,7 +14,7 @@ COMPILED = Path(__file__).parents[2] / ".cache" / "native"
 
 
 def kernel_includes() -> Path:
-    """A folder that has <uapi/linux/...> as the kernel's own sources do, for the headers of bpf/include in user space."""
+    """A folder that has <uapi/linux/...> as the kernel's sources do: for bpf/include in user space."""
     made = COMPILED / "include"
     made.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):

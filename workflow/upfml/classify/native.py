@@ -45,8 +45,8 @@ class NativeClassifier:
     def __init__(self, model: Path, definition: Definition, when: str, lost: Callable[[], int] = lambda: 0) -> None:
         """`model` is a folder written by convert.write; `when` window or packet.
 
-        `lost` says how many events will never come; asked only when a packet has waited long for its predecessor. Raises
-        UserError when the model has other features than windows, and when gcc is missing.
+        `lost` says how many events will never come; it is asked only when a packet has waited long for its predecessor.
+        Raises UserError when the model has other features than windows, and when gcc is missing.
         """
         self.library = compiled.library(_SOURCE, model, definition, when)
         self.library.native_open.argtypes = [ctypes.c_uint64, _Lost]
