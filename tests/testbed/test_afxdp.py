@@ -58,7 +58,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bed() -> Iterator[Namespaces]:
     with Namespaces(PREFIX, 1400) as made:
         yield made
-    assert not [name for name in Path("/run/netns").glob(f"{PREFIX}-*")]
+    assert not list(Path("/run/netns").glob(f"{PREFIX}-*"))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A user plane in user space that classifies: AF_XDP, no Python on a packet's path (bpf/afxdp.bpf.c, afxdp.c).
 
-What a kernel-bypass UPF does with the uplink, so that user space is not compared with its back tied: AF_XDP takes packets
-away from the kernel, so user space also decapsulates and forwards them. Downlink stays with the kernel.
+As kernel-bypass UPFs are: AF_XDP takes packets away from the kernel, so user space not only classifies the uplink, but
+also decapsulates and forwards it. Downlink stays with the kernel.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ _NTF_USE = 1 << 0  # linux/neighbour.h: have the kernel resolve it
 _RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD_REACHABLE, STALE, DELAY, PROBE, NOARP, PERMANENT
 _PATIENCE_S = 3.0
 _PAUSE_S = 0.01
-_REMEDY = "AF_XDP needs a kernel with CONFIG_XDP_SOCKETS and native XDP on N3; leave afxdp out of `arms` where it is not there"
+_REMEDY = "it needs a kernel with CONFIG_XDP_SOCKETS, and the devices to itself; leave afxdp out of `arms` where not"
+
+
+_FATES = ("forwarded", "unknown_teid", "not_ipv4", "malformed", "ttl_expired")
+"""Of packets, as counters of struct afxdp."""
 
 
 class _Afxdp(ctypes.Structure):
@@ -38,7 +42,7 @@ class _Afxdp(ctypes.Structure):
     _fields_ = [
         ("classifier", compiled.Classifier),
         ("received", ctypes.c_uint64),
-        *((name, ctypes.c_uint64) for name in ("forwarded", "unknown_teid", "not_ipv4", "malformed", "ttl_expired")),
+        *((name, ctypes.c_uint64) for name in _FATES),
     ]
 
 
@@ -78,7 +82,7 @@ class AfXdp:
         """What became of them: by the names of bpf/include/counters.h, then in forwarding and at the sockets."""
         state, dropped, full = self._afxdp.contents, ctypes.c_uint64(), ctypes.c_uint64()
         self._c.afxdp_dropped(self._afxdp, dropped, full)
-        own = {name: int(getattr(state, name)) for name, _ in _Afxdp._fields_[2:]}
+        own = {name: int(getattr(state, name)) for name in _FATES}
         return compiled.counts(state.classifier) | own | {"rx_dropped": dropped.value, "rx_ring_full": full.value}
 
     def open(self, n3_device: str) -> None:
