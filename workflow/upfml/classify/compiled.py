@@ -57,6 +57,7 @@ def library(source: Path, model: Path, definition: Definition, when: str, *optio
             made,
             "-shared",
             "-fPIC",
+            "-fno-semantic-interposition",  # calls of the model are direct, and may be inlined
             *(f"-D{name}={value}" for name, value in defines.items()),
             *(f"-I{path}" for path in folders),
             *options,
