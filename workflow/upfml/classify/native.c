@@ -11,7 +11,10 @@
 
 #define PARKED_BEGIN 16 /* packets; the room doubles */
 
-/* A flow's packets that wait for a predecessor whose event has not come, in the order in which they came. */
+/*
+ * A flow's packets that wait for a predecessor whose event has not come, in the order in which they came. As long as no
+ * event is lost they are few, which overtook it on another CPU; else as many as come in `patience_ns`.
+ */
 struct parked {
 	size_t count;
 	size_t room;
