@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP on the UPF's N3 for the arm `afxdp`: the packets of tunnels leave the kernel through an AF_XDP socket, for a user
- * plane in user space (upfml/classify/afxdp.c); the rest passes. So do all packets while no socket is there: the kernel's
- * user plane then forwards them.
+ * XDP on the UPF's N3 for the arm `afxdp`: the packets of tunnels, if they are whole, leave the kernel through an AF_XDP
+ * socket, for a user plane in user space (upfml/classify/afxdp.c); the rest passes. So do all while no socket is there:
+ * the kernel's user plane then forwards them.
  */
 #include <uapi/linux/bpf.h>
 #include "include/arrival.h"
@@ -37,6 +37,10 @@ int redirect(struct xdp_md *ctx)
 
 	if (outcome != COUNTER_FLOW) {
 		counters.increment(outcome);
+		return XDP_PASS;
+	}
+	if (packet.outer_first_fragment) { /* the kernel can put it together again */
+		counters.increment(COUNTER_OUTER_FIRST_FRAGMENT);
 		return XDP_PASS;
 	}
 	if (stamp(ctx, now_ns))

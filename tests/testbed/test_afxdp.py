@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,7 @@ def test_routes_what_is_no_flow_and_drops_what_no_router_forwards(bed: Namespace
         for packet in packets:
             gnb.sendto(packet, (UPF_N3, frames.GTPU_PORT))
         gnb.sendto(struct.pack("!BBHI", 0x30, 1, 0, 0), (UPF_N3, frames.GTPU_PORT))  # an echo request: the kernel's
+        gnb.sendto(frames.gtpu(UPLINK_TEID, bytes(1_600)), (UPF_N3, frames.GTPU_PORT))  # in two fragments: likewise
         time.sleep(0.3)
         seen = [packet for packet in arrived(tap) if packet[12:16] == socket.inet_aton(UE)]
     wanted = [datagram, ping, datagram]
@@ -148,7 +150,8 @@ def test_routes_what_is_no_flow_and_drops_what_no_router_forwards(bed: Namespace
     assert [counts[name] for name in named] == [3, 1, 1, 1, 1]
     assert plane.received == len(packets)
     assert (counts["flow"], counts["inner_no_ports"]) == (6, 1)  # the parser looks at headers alone
-    assert plane.module.counters()["gtpu_not_gpdu"] == 1
+    counters = plane.module.counters()
+    assert [counters[name] for name in ("gtpu_not_gpdu", "outer_first_fragment", "outer_fragment")] == [1, 1, 1]
 
 
 def send(bed: Namespaces, flows: int, packets: int, apart_s: float = 0.002) -> list[str]:
@@ -221,9 +224,12 @@ def test_devices_that_another_socket_holds_are_left_alone(bed: Namespaces, plane
     assert other.received == 10
 
 
-def test_a_next_hop_that_is_not_there_is_named(bed: Namespaces, plane: AfXdp) -> None:
+def test_a_way_that_is_not_there_is_named(bed: Namespaces, plane: AfXdp, model: Path) -> None:
     with inside(bed.ran.namespace), pytest.raises(UserError, match="there is no device n6 here"):
         plane.open(N3)
+    nowhere = AfXdp(model, DEFINITION, "window", replace(bed.uplink, next_hop="10.70.0.99"))
+    with inside(bed.upf.namespace), pytest.raises(UserError, match=r"the next hop 10\.70\.0\.99 on n6 does not answer"):
+        nowhere.open(N3)
 
 
 def test_packets_for_which_no_frame_is_left_are_counted(bed: Namespaces, plane: AfXdp) -> None:

@@ -54,7 +54,7 @@ class AfXdp:
     def __init__(self, model: Path, definition: Definition, when: str, uplink: Uplink) -> None:
         """`model` is a folder written by convert.write; `when` window or packet.
 
-        Raises UserError when the model has other features than windows, when gcc is missing, and where AF_XDP is.
+        Raises UserError when the model has other features than windows, and when gcc or libxdp are missing.
         """
         self.module = Module("afxdp.bpf.c", {"STAMP_STEPS": None})
         self.program = self.module.load("redirect")
