@@ -127,12 +127,7 @@ static bool flow_update(struct flow_key *key, u64 now_ns, struct flow_step *step
 		return false;
 	flow_packet(flow, now_ns, step);
 #ifdef CLASSIFY_PACKETS
-	step->classifiable = flow->has_prev;
-	if (step->classifiable) {
-		window_features(flow, &step->features);
-		step->window = flow->window;
-		step->packets = flow->packets;
-	}
+	window_running(flow, step);
 #endif
 #ifdef EMIT_CHANGES
 	step->told = flow->told;

@@ -102,15 +102,25 @@ static __always_inline void window_close(struct flow_state *flow, struct flow_st
 	flow->has_prev = 1;
 }
 
-/* Account for a packet, not the flow's first. `step` must come in zeroed. */
-static __always_inline void flow_packet(struct flow_state *flow, u64 now_ns, struct flow_step *step)
+/*
+ * Classify every packet (classify.when: packet): on the running window, this packet included, once a window has closed;
+ * whether the packet closed one no longer matters.
+ */
+static __always_inline void window_running(const struct flow_state *flow, struct flow_step *step)
 {
-	u64 window;
+	step->classifiable = flow->has_prev;
+	if (step->classifiable) {
+		window_features(flow, &step->features);
+		step->window = flow->window;
+		step->packets = flow->packets;
+	}
+}
 
-	step->clock_backwards = now_ns < flow->last_ns;
-	step->iat_ns = step->clock_backwards ? 0 : now_ns - flow->last_ns;
-	flow->last_ns += step->iat_ns;
-	window = (flow->last_ns - flow->first_ns) / WINDOW_NS;
+/* A packet, not the flow's first, has come: flow->last_ns says when, step->iat_ns after which IAT; the rest is zero. */
+static __always_inline void flow_account(struct flow_state *flow, struct flow_step *step)
+{
+	u64 window = (flow->last_ns - flow->first_ns) / WINDOW_NS;
+
 	if (window != flow->window) {
 		if (flow->iats)
 			window_close(flow, step);
@@ -121,4 +131,13 @@ static __always_inline void flow_packet(struct flow_state *flow, u64 now_ns, str
 		flow->iat_sum_squares = 0;
 	}
 	window_add(flow, step);
+}
+
+/* The same for a packet that comes at `now_ns`. `step` must come in zeroed. */
+static __always_inline void flow_packet(struct flow_state *flow, u64 now_ns, struct flow_step *step)
+{
+	step->clock_backwards = now_ns < flow->last_ns;
+	step->iat_ns = step->clock_backwards ? 0 : now_ns - flow->last_ns;
+	flow->last_ns += step->iat_ns;
+	flow_account(flow, step);
 }

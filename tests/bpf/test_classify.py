@@ -26,6 +26,7 @@ from upfml.job import Job
 from upfml.reference import windows as reference
 from upfml.ring import Ring
 from upfml.testrun import TestRun
+from upfml.uplink import Uplink
 
 DEFINITION = Definition(500_000_000, 1_000)
 
@@ -164,6 +165,7 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
         "window",
         "every",
         tmp_path,
+        Uplink("n6", "10.70.0.1", []),
     )
     job.write(tmp_path / "job.json")
     agent = subprocess.run(

@@ -32,6 +32,8 @@ from upfml import events, syscall, tables
 from upfml.bpf import Module, Program
 from upfml.capture import PacketRecorder, collector
 from upfml.classify import kernel
+from upfml.classify.afxdp import AfXdp
+from upfml.classify.native import NativeClassifier, NativeRing
 from upfml.classify.user import UserClassifier
 from upfml.delivery import Dropper
 from upfml.errors import UserError
@@ -54,8 +56,9 @@ class Recorder(Protocol):
 class Consumer(Protocol):
     """Gets the events, and has them read."""
 
-    received: int
-    """Events that have been read."""
+    @property
+    def received(self) -> int:
+        """Events that have been read."""
 
     def wait(self, timeout_s: float) -> None:
         """Read what is there, after waiting up to `timeout_s` for the first event."""
@@ -79,8 +82,9 @@ class Arm:
     programs: Sequence[Program]  # the first is the one to attach
     consumer: Consumer
     results: Mapping[str, Recorder]  # by file name
-    counts: Mapping[str, int]  # what user space counts for itself
+    counts: Callable[[], Mapping[str, int]]  # what user space counts for itself
     forgetful: Sequence[Forgetful] = ()
+    plane: AfXdp | None = None  # has sockets on the device while the program is there
 
 
 def _collector(job: Job) -> tuple[Module, list[Program]]:
@@ -95,14 +99,14 @@ def _user_classifier(job: Job, module: Module) -> UserClassifier:
 def collect(job: Job) -> Arm:
     """The arm `collect`: nothing is classified, nothing kept."""
     module, programs = _collector(job)
-    return Arm(module, programs, job.delivery.open(module, {"packets": Dropper(events.PACKET_EVENT)}), {}, {})
+    return Arm(module, programs, job.delivery.open(module, {"packets": Dropper(events.PACKET_EVENT)}), {}, dict)
 
 
 def capture(job: Job) -> Arm:
     """The training trace."""
     recorder = PacketRecorder()
     module, programs = _collector(job)
-    return Arm(module, programs, job.delivery.open(module, {"packets": recorder}), {"packets": recorder}, {})
+    return Arm(module, programs, job.delivery.open(module, {"packets": recorder}), {"packets": recorder}, dict)
 
 
 def user(job: Job) -> Arm:
@@ -110,7 +114,21 @@ def user(job: Job) -> Arm:
     module, programs = _collector(job)
     classifier = _user_classifier(job, module)
     consumer = job.delivery.open(module, {"packets": classifier})
-    return Arm(module, programs, consumer, {"decisions": classifier}, classifier.counts, [classifier])
+    return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
+
+
+def native(job: Job) -> Arm:
+    """The arm `native`."""
+    module, programs = _collector(job)
+    classifier = NativeClassifier(job.needed_model, job.definition, job.when, lambda: module.counters()["event_lost"])
+    consumer = NativeRing(module, "packets", classifier, job.delivery.delay_ms / 1e3)
+    return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
+
+
+def afxdp(job: Job) -> Arm:
+    """The arm `afxdp`."""
+    plane = AfXdp(job.needed_model, job.definition, job.when, job.uplink)
+    return Arm(plane.module, [plane.program], plane, {"decisions": plane}, lambda: plane.counts, [plane], plane=plane)
 
 
 def in_kernel(job: Job) -> Arm:
@@ -120,7 +138,7 @@ def in_kernel(job: Job) -> Arm:
     )
     decisions = kernel.DecisionRecorder(module)
     consumer = job.delivery.open(module, {"decisions": decisions})
-    return Arm(module, programs, consumer, {"decisions": decisions}, {}, [decisions])
+    return Arm(module, programs, consumer, {"decisions": decisions}, dict, [decisions])
 
 
 class _RecordAndClassify:
@@ -149,7 +167,7 @@ def exactness(job: Job) -> Arm:
         programs,
         delivery.open(module, {"packets": _RecordAndClassify(packets, classifier), "decisions": decisions}),
         {"packets": packets, "user": classifier, "kernel": decisions},
-        classifier.counts,
+        lambda: classifier.counts,
         [classifier, decisions],
     )
 
@@ -158,6 +176,8 @@ ARMS: dict[str, Callable[[Job], Arm]] = {
     "capture": capture,
     "collect": collect,
     "user": user,
+    "native": native,
+    "afxdp": afxdp,
     "kernel": in_kernel,
     "exactness": exactness,
 }
@@ -174,6 +194,8 @@ class _Agent:
 
     def attach(self) -> None:
         """Put the program on N3."""
+        if self._arm.plane:
+            self._arm.plane.open(self._job.device)
         self._arm.module.attach(self._job.device, self._arm.programs[0], self._job.xdp_mode)
         self._attached = True
 
@@ -190,6 +212,13 @@ class _Agent:
         self._arm.consumer.drain()
         for forgetful in self._arm.forgetful:
             forgetful.forget()
+        if self._arm.plane:
+            self._arm.plane.close()
+        else:
+            self._forget_flows()
+
+    def _forget_flows(self) -> None:
+        """In the kernel's table."""
         flows = self._arm.module["flows"]
         here = len(flows)
         self._evicted_flows = self._arm.module.counters()["flow_new"] - self._forgotten_flows - here
@@ -203,7 +232,7 @@ class _Agent:
         return {
             "received": arm.consumer.received,
             "counters": arm.module.counters() | {"flows_evicted": self._evicted_flows},
-            "user_space": dict(arm.counts),
+            "user_space": arm.counts(),
             "run_time_ns": info.run_time_ns,  # zero unless somebody has turned BPF statistics on
             "run_cnt": info.run_cnt,
         }

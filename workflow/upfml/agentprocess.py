@@ -36,7 +36,7 @@ class AgentProcess:
             arm=arm.kind, device=bed.n3_device, xdp_mode=XDP_MODE, out=work.resolve(), window_ns=definition.window_ns,
             iat_unit_ns=definition.iat_unit_ns, flow_table=FlowTable.of(config["flow_table"]),
             delivery=arm.delivery(config["delivery"]), when=arm.when, emit=arm.emit,
-            model=model.resolve() if model and arm.classifies else None,
+            model=model.resolve() if model and arm.classifies else None, uplink=bed.uplink,
         )  # fmt: skip
         work.mkdir(parents=True, exist_ok=True)
         self._work, self._log = work, work / "agent.log"

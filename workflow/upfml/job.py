@@ -10,6 +10,7 @@ from upfml import tables
 from upfml.delivery import Delivery
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.uplink import Uplink
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Job:
     when: str  # window or packet
     emit: str  # every or change
     model: Path | None  # folder written by convert.write, for arms that classify
+    uplink: Uplink  # for arms that forward packets themselves
 
     @property
     def needed_model(self) -> Path:
@@ -50,5 +52,6 @@ class Job:
         content["out"] = Path(content["out"])
         content["flow_table"] = FlowTable(**content["flow_table"])
         content["delivery"] = Delivery(**content["delivery"])
+        content["uplink"] = Uplink(**content["uplink"])
         content["model"] = Path(content["model"]) if content["model"] else None
         return cls(**content)

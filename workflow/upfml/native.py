@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import subprocess
 from pathlib import Path
@@ -10,6 +11,15 @@ from upfml import tables
 from upfml.errors import UserError
 
 COMPILED = Path(__file__).parents[2] / ".cache" / "native"
+
+
+def kernel_includes() -> Path:
+    """A folder that has <uapi/linux/...> as the kernel's sources do: for bpf/include in user space."""
+    made = COMPILED / "include"
+    made.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (made / "uapi").symlink_to("/usr/include")
+    return made
 
 
 def build(source: Path, made: Path, *options: str) -> None:

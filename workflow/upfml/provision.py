@@ -43,6 +43,7 @@ KERNEL_OPTIONS = {
     "NET_SCH_INGRESS": "clsact, which holds the GTP-U programs",
     "NET_CLS_BPF": "the GTP-U programs in tc",
     "NET_SCH_TBF": "limiting the rate of N3",
+    "XDP_SOCKETS": "the arm afxdp",
 }
 """The kernel's configuration that the experiment needs, without CONFIG_, and what for. A module will do."""
 
@@ -53,6 +54,7 @@ TRIALS: dict[str, tuple[str, str, str]] = {
     "test_run": ("BPF_PROG_TEST_RUN", "with metadata (Linux 5.15)", _KERNEL),
     "veth": ("veth in a network namespace", "can be made", _KERNEL),
     "xdp_native": ("native XDP on veth", "attaches", _KERNEL),
+    "af_xdp": ("AF_XDP", "sockets can be made", _KERNEL),
     "tc_bpf": ("tc-bpf on veth", "attaches", _KERNEL),
     "tbf": ("tbf on veth", "attaches", _KERNEL),
 }

@@ -19,8 +19,8 @@ from upfml.bpf import Module
 _SOURCE = Path(__file__).with_name("ring.c")
 
 
-class _Pages(ctypes.Structure):
-    """struct ring of ring.c."""
+class Pages(ctypes.Structure):
+    """struct ring of ring.h."""
 
     _fields_ = [
         ("consumer", ctypes.c_void_p),
@@ -32,7 +32,7 @@ class _Pages(ctypes.Structure):
 
 
 class Ring:
-    """The ring buffer `table` of a module, whose events are all of one type."""
+    """The ring buffer `table` of a module, whose events are all of one type; `pages` is it for C."""
 
     def __init__(self, module: Module, table: str, event: np.dtype) -> None:
         """Map its pages; they go with this object."""
@@ -43,7 +43,7 @@ class Ring:
         self._ours = mmap.mmap(self._fd, mmap.PAGESIZE)
         self._kernels = mmap.mmap(self._fd, mmap.PAGESIZE + 2 * size, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
         ours, kernels = (np.frombuffer(pages, np.uint8).ctypes.data for pages in (self._ours, self._kernels))
-        self._pages = _Pages(ours, kernels, kernels + mmap.PAGESIZE, size, event.itemsize)
+        self.pages = Pages(ours, kernels, kernels + mmap.PAGESIZE, size, event.itemsize)
         self._room = np.empty(size // event.itemsize, event)
 
     def fileno(self) -> int:
@@ -52,13 +52,13 @@ class Ring:
 
     def take(self) -> np.ndarray:
         """The events that are there, shape (n,), in order."""
-        taken = _library().ring_take(ctypes.byref(self._pages), self._room.ctypes.data, len(self._room))
+        taken = _library().ring_take(ctypes.byref(self.pages), self._room.ctypes.data, len(self._room))
         return self._room[:taken].copy()
 
 
 @cache
 def _library() -> ctypes.CDLL:
     library = native.library(_SOURCE)
-    library.ring_take.argtypes = [ctypes.POINTER(_Pages), ctypes.c_void_p, ctypes.c_uint64]
+    library.ring_take.argtypes = [ctypes.POINTER(Pages), ctypes.c_void_p, ctypes.c_uint64]
     library.ring_take.restype = ctypes.c_uint64
     return library

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
 from upfml import headers
 from upfml.errors import UserError
 
+_AF_XDP = 44  # linux/socket.h; Python has no name for it
 _CLONE_NEWNET = 0x40000000
 _DEVICE = "trial0"
 
@@ -98,6 +100,11 @@ class Trial:
         self._bpf.remove_xdp(_DEVICE, XDP_FLAGS["native"])
         return "attached to veth"
 
+    def af_xdp(self) -> str:
+        """A socket that takes packets out of the kernel, for the arm `afxdp`."""
+        socket.socket(_AF_XDP, socket.SOCK_RAW).close()
+        return "a socket"
+
     def tc_bpf(self) -> str:
         """A BPF program as a filter at the device's clsact egress, as bpf/upf.bpf.c is attached."""
         self._ip.tc("add", "clsact", self._index)
@@ -127,6 +134,7 @@ STEPS: dict[str, tuple[Callable[[Trial], str], tuple[str, ...]]] = {
     "test_run": (Trial.test_run, ("bcc",)),
     "veth": (Trial.veth, ()),
     "xdp_native": (Trial.xdp_native, ("bcc", "veth")),
+    "af_xdp": (Trial.af_xdp, ()),
     "tc_bpf": (Trial.tc_bpf, ("bcc", "veth")),
     "tbf": (Trial.tbf, ("veth",)),
 }

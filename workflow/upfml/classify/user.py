@@ -19,7 +19,7 @@ from upfml.classify import inputs
 from upfml.features import Definition, Flow, no_overflows
 
 _KEY_BYTES = events.FLOW_KEY.itemsize
-_PATIENCE_NS = 1_000_000_000
+PATIENCE_NS = 1_000_000_000
 """Once events have been lost, a packet waits this long for its predecessor, whose event may be among them. Until then
 it waits as long as it takes: the event is in a buffer that is yet to be read."""
 
@@ -97,7 +97,7 @@ class UserClassifier:
         self.counts["event_overtook"] += 1
         parked = self._parked.setdefault(key, [])
         parked.append((t_ns, iat_ns, sent_ns))
-        if t_ns - parked[0][0] > _PATIENCE_NS and self._lost():
+        if t_ns - parked[0][0] > PATIENCE_NS and self._lost():
             self._unpark(key, patient=False)
 
     def _unpark(self, key: bytes, *, patient: bool = True) -> None:

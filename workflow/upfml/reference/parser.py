@@ -1,4 +1,4 @@
-"""A frame on N3, header by header: what bpf/include/n3.h has to say about it.
+"""A frame on N3, header by header: what bpf/include/n3frame.h has to say about it.
 
 Sources: Ethernet and VLAN tags: IEEE 802.3, 802.1Q; IPv4: RFC 791; IPv6 and its extension headers: RFC 8200, the
 authentication header: RFC 4302; UDP: RFC 768; TCP: RFC 9293; GTP-U: 3GPP TS 29.281, section 5; the PDU Session

@@ -66,7 +66,7 @@ def check(bed: Namespaces, work: Path) -> dict[str, Any]:
         tap.bind((bed.n3_device, 0))
         tap.setblocking(False)
         for kind, size in (("tcp", 100_000), ("udp", 1_000)):
-            _echo(bed, kind, size, work)
+            echo(bed, kind, size, work)
         seen = _read(tap)
     for direction, teid in (("uplink", UPLINK_TEID), ("downlink", DOWNLINK_TEID)):
         if not seen[f"teid {teid:#x} qfi {QFI}"]:
@@ -76,7 +76,7 @@ def check(bed: Namespaces, work: Path) -> dict[str, Any]:
     return {**bed.facts(), "seen_on_n3": dict(seen)}
 
 
-def _echo(bed: Namespaces, kind: str, size: int, work: Path) -> None:
+def echo(bed: Namespaces, kind: str, size: int, work: Path) -> None:
     arguments = [kind, bed.dn_address, str(_PORT)]
     server = bed.dn.start([sys.executable, "-c", _ECHO, *arguments], log=work / f"echo-{kind}.log")
     time.sleep(0.5)

@@ -30,6 +30,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from upfml.bpf import SCHED_CLS, Module, Program
 from upfml.errors import UserError
 from upfml.testbed.host import Host
+from upfml.uplink import Uplink
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Namespaces:
     """The test bed `namespaces`, up between __enter__ and __exit__."""
 
     ue_address, dn_address, n3_device = UE, DN, N3
+    uplink = Uplink(N6, DN, [UPLINK_TEID])
 
     def __init__(self, prefix: str, ue_mtu_bytes: int) -> None:
         self.ran, self.upf, self.dn = (Host(role, name) for role, name in zip(ROLES, _names(prefix), strict=True))

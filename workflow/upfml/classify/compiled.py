@@ -1,0 +1,82 @@
+"""The classifier in C (classifier.h), compiled for one model and one definition of windows, and the decisions it made.
+
+Shared by the two arms that have no Python on a packet's path: native.py and afxdp.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from upfml import bpf, events, native, tables
+from upfml.classify import inputs
+from upfml.features import Definition
+
+_DECISION = np.dtype([("event", events.DECISION_EVENT), ("t_sent_ns", "<u8")])
+"""struct decision of classifier.h."""
+
+
+class Classifier(ctypes.Structure):
+    """struct classifier of classifier.h."""
+
+    _fields_ = [
+        ("slots", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("count", ctypes.c_size_t),
+        ("latest", ctypes.c_void_p),
+        ("decided", ctypes.c_uint64),
+        ("counters", ctypes.c_uint64 * len(bpf.counter_names())),
+    ]
+
+
+def library(source: Path, model: Path, definition: Definition, when: str, *options: str) -> ctypes.CDLL:
+    """`source` (C that includes classifier.h), compiled with the model of a folder of convert.write.
+
+    `when` is window or packet, `options` are gcc's. Not kept: what it is made of is never out of date, and gcc takes
+    less than a second. Raises UserError when the model has other features than windows, and when gcc fails.
+    """
+    inputs.check(model)
+    defines: dict[str, int | str | None] = {
+        **definition.defines(),
+        "MODEL_FEATURES": len(tables.FEATURES),
+        "PACKET_EVENT_BYTES": events.PACKET_EVENT.itemsize,
+        "DECISION_EVENT_BYTES": events.DECISION_EVENT.itemsize,
+        "DECISION_BYTES": _DECISION.itemsize,
+    }
+    if when == "packet":
+        defines["CLASSIFY_PACKETS"] = ""
+    folders = [bpf.SOURCES, Path(__file__).parents[1], native.kernel_includes(), model]
+    with TemporaryDirectory() as folder:
+        made = Path(folder, source.stem).with_suffix(".so")
+        native.build(
+            source,
+            made,
+            "-shared",
+            "-fPIC",
+            "-fno-semantic-interposition",  # calls of the model are direct, and may be inlined
+            *(f"-D{name}={value}" for name, value in defines.items()),
+            *(f"-I{path}" for path in folders),
+            *options,
+        )
+        loaded = ctypes.CDLL(str(made), use_errno=True)
+    loaded.classifier_copy.argtypes = [ctypes.POINTER(Classifier), ctypes.c_void_p]
+    loaded.classifier_copy.restype = None
+    return loaded
+
+
+def table(loaded: ctypes.CDLL, classifier: Classifier) -> pd.DataFrame:
+    """All decisions so far, as rows of the decisions table; true classes are not known here."""
+    made = np.empty(classifier.decided, _DECISION)
+    loaded.classifier_copy(classifier, made.ctypes.data)
+    rows = events.decisions_table(made["event"], made["event"]["t_label_ns"])
+    return rows.assign(t_sent_ns=made["t_sent_ns"].astype(np.int64))
+
+
+def counts(classifier: Classifier, *names: str) -> dict[str, int]:
+    """What it has counted, by the names of bpf/include/counters.h: those of `names`, or all."""
+    found = dict(zip(bpf.counter_names(), classifier.counters, strict=True))
+    return {name: found[name] for name in names or found}

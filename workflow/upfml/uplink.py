@@ -1,0 +1,15 @@
+"""Where uplink packets go once they are out of their tunnel: what a user plane in user space has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """From N3's tunnels to N6."""
+
+    device: str  # N6
+    next_hop: str  # IPv4 address
+    teids: Sequence[int]  # of the sessions that are established; packets of others are dropped
