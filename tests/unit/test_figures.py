@@ -15,6 +15,7 @@ from matplotlib.text import Text
 
 from upfml import metrics, tables
 from upfml.arms import SETS, Arm
+from upfml.baselines import Baselines
 from upfml.bench import inference, live, path
 from upfml.errors import UserError
 from upfml.figures import (
@@ -38,6 +39,7 @@ SPLIT = {
     "accuracy_high": 0.99,
     "balanced_accuracy": 0.96,
     "majority_accuracy": 0.87,
+    "one_threshold_accuracy": 0.9,
     "test_windows": 400,
     "confusion": [[345, 5], [3, 47]],
 }
@@ -58,6 +60,7 @@ def decisions(trials: int = 3, arms: list[str] = ARMS) -> pd.DataFrame:
             start = np.zeros(100) if arm.startswith("kernel") else steps[0]
             stamps = dict(zip(("features", "label", "delivered"), steps, strict=True))
             rows = {"label": label, "predicted": np.where(random.random(100) < 0.05, 1 - label, label)}
+            rows |= {"iat_var": 300 + 200 * label}
             rows |= {f"t_{name}_ns": 10**12 + at for name, at in stamps.items()}
             rows |= {"repeats": 0, "t_packet_ns": 10**12, "t_start_ns": 10**12 + start.astype("int64")}
             rows |= {"t_sent_ns": 10**12, "arm": arm, "trial": trial}
@@ -179,11 +182,12 @@ def draw_traffic(n3_rate_mbit_s: list[float] | None) -> Figure:
     return traffic.draw(*trace(), 0.0, warmup_s=1, duration_s=10, n3_rate_mbit_s=n3_rate_mbit_s)
 
 
+BASELINES = Baselines(tables.URLLC, "iat_var", 400.5, tables.URLLC, tables.EMBB)
 SCORES = {"random": SPLIT, "grouped": SPLIT}
 TIMER = {"kernel_ns": 35.0, "native_ns": 24.0, "python_ns": 76.0}
 FIGURES: dict[str, Callable[[], Figure]] = {
     "traffic": lambda: draw_traffic([60, 12, 60]),
-    "accuracy": lambda: accuracy.draw(decisions(), turns(), SCORES, 500),
+    "accuracy": lambda: accuracy.draw(decisions(), turns(), SCORES, BASELINES, 500),
     "latency": lambda: latency.draw(decisions(), turns(), TIMER, 500),
     "cpu_usage": lambda: cpu_usage.draw(samples(), turns(), measured(), 500),
     "context_switches": lambda: context_switches.draw(samples(), turns(), 500),
@@ -234,7 +238,7 @@ def test_a_missing_arm_names_the_key(missing: str) -> None:
         lambda: cpu_usage.draw(samples(left), turns(left), measured(left), 500),
         lambda: context_switches.draw(samples(left), turns(left), 500),
         lambda: latency.draw(rest, turns(left), TIMER, 500),
-        lambda: accuracy.draw(rest, turns(left), SCORES, 500),
+        lambda: accuracy.draw(rest, turns(left), SCORES, BASELINES, 500),
     ):
         with pytest.raises(UserError, match=missing) as caught:
             draw()
