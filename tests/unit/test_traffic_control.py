@@ -97,7 +97,7 @@ def test_events_are_exponentially_distributed(tmp_path):
         plan = f"17 127.0.0.1 0 127.0.0.1 {port} events 2000000 0 64 0 12345\n"
         program = control.build(tmp_path)
         sender = subprocess.Popen(
-            [program, "send", tmp_path / "account"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [program, "send", tmp_path / "account"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
         try:
             sender.stdin.write(plan.encode())
