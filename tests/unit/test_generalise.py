@@ -22,6 +22,9 @@ class AsLabelled:
         return features[:, 0]
 
 
+OTHERS: Any = [AsLabelled()]  # the retrained forests
+
+
 def judged(windows_by_flow: dict[str, tuple[str, int, list[int]]], scenario: str = "a-scenario") -> pd.DataFrame:
     """tables.JUDGED: of each flow its application, its true class, and what the forest says of each window."""
     rows = [
@@ -56,13 +59,14 @@ def test_windows_of_flows_that_nobody_made_are_counted_and_left_out() -> None:
 
 
 def test_scores_count_classes_and_leave_out_neither() -> None:
-    found = evaluation.evaluate(judged(MIXED), seed=1)
+    found = evaluation.evaluate(judged(MIXED), OTHERS, seed=1)
     assert (found["windows"], found["windows_of_neither"], found["flows"]) == (12, 3, 5)
     forest = found["classifiers"]["forest"]
     assert forest["confusion"] == [[6, 2], [2, 2]]
     assert forest["accuracy_pct"] == pytest.approx(100 * 8 / 12)
     assert forest["balanced_accuracy_pct"] == pytest.approx(100 * (6 / 8 + 2 / 4) / 2)
     assert found["classifiers"]["majority"]["balanced_accuracy_pct"] == 50
+    assert forest["accuracy_retrained_pct"] == [pytest.approx(100 * 8 / 12)]
     called = {each["application"]: each["called"]["forest"] for each in found["applications"]}
     assert called["voice"] == {"URLLC": 2, "eMBB": 1}
     assert list(called) == ["robot-arm", "video", "download", "voice"]
@@ -72,28 +76,42 @@ def test_intervals_are_over_flows_not_over_windows() -> None:
     """Two flows a class, one all right and one all wrong: a drawn class is right by 0, 50 or 100 %."""
     few = {f"{kind}{label}": ("video" if label else "robot-arm", label, [label if kind == "right" else 1 - label] * 500)
            for kind in ("right", "wrong") for label in (0, 1)}  # fmt: skip
-    forest = evaluation.evaluate(judged(few), seed=1)["classifiers"]["forest"]
+    forest = evaluation.evaluate(judged(few), OTHERS, seed=1)["classifiers"]["forest"]
     assert (forest["accuracy_low_pct"], forest["accuracy_high_pct"]) == (0, 100)
     many = {f"{flow}-{copy}": what for flow, what in few.items() for copy in range(50)}
-    forest = evaluation.evaluate(judged(many), seed=1)["classifiers"]["forest"]
+    forest = evaluation.evaluate(judged(many), OTHERS, seed=1)["classifiers"]["forest"]
     # 200 flows, each right or wrong with equal odds: a standard error of 50 / sqrt(200) = 3.5 points.
     assert forest["accuracy_low_pct"] == pytest.approx(50 - 1.96 * 3.54, abs=1)
     assert forest["balanced_accuracy_high_pct"] == pytest.approx(50 + 1.96 * 3.54, abs=1)
 
 
 def test_one_flow_of_a_class_has_no_interval() -> None:
-    found = evaluation.evaluate(judged({**MIXED, "e2": ("voice", -1, [0])}), seed=1)
+    found = evaluation.evaluate(judged({**MIXED, "e2": ("voice", -1, [0])}), OTHERS, seed=1)
     assert found["classifiers"]["forest"]["accuracy_low_pct"] is None
     assert "[" not in page.markdown(of(found)).split("## What the forest calls")[0].split("## Accuracy")[1]
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:
-    assert evaluation.evaluate(judged(MIXED), 3) == evaluation.evaluate(judged(MIXED), 3)
+    assert evaluation.evaluate(judged(MIXED), OTHERS, 3) == evaluation.evaluate(judged(MIXED), OTHERS, 3)
 
 
 def test_a_scenario_without_a_class_is_named() -> None:
     with pytest.raises(UserError, match="a-scenario has no eMBB window"):
-        evaluation.evaluate(judged({"u1": MIXED["u1"], "n1": MIXED["n1"]}), seed=1)
+        evaluation.evaluate(judged({"u1": MIXED["u1"], "n1": MIXED["n1"]}), OTHERS, seed=1)
+
+
+def test_retrained_forests_see_draws_of_the_training_flows_alone() -> None:
+    random = np.random.default_rng(1)
+    rows = pd.DataFrame({name: random.integers(0, 1000, 200) for name in tables.FEATURES})
+    rows = rows.assign(flow=[f"f{at // 10}" for at in range(200)], label=np.arange(200) // 10 % 2, split_random="train")
+    hidden = rows.assign(flow="hidden", label=1 - rows["label"], split_random="test")
+    parameters = {"kind": "random_forest", "max_depth": 3, "n_estimators": 3, "min_samples_leaf": 5}
+    forests = evaluation.retrained(pd.concat([rows, hidden]), parameters, seed=1)
+    again = evaluation.retrained(rows, parameters, seed=1)
+    features = rows[tables.FEATURES].to_numpy()
+    said = [forest.predict(features).tolist() for forest in forests]
+    assert said == [forest.predict(features).tolist() for forest in again]
+    assert len(forests) == evaluation.RETRAINED and len(set(map(tuple, said))) > 1
 
 
 def test_seeds_of_scenarios_are_their_own() -> None:
@@ -117,9 +135,14 @@ def of(*found: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_page_has_every_scenario_baseline_and_application() -> None:
     perfect = {flow: (name, label, [max(label, 0)] * 4) for flow, (name, label, _) in MIXED.items()}
-    said = page.markdown(of(evaluation.evaluate(judged(perfect), 1), evaluation.evaluate(judged(MIXED), 1)))
+    said = page.markdown(
+        of(
+            evaluation.evaluate(judged(perfect), OTHERS, 1),
+            evaluation.evaluate(judged(MIXED), OTHERS, 1),
+        )
+    )
     assert "| number 0 | forest | 66.67 [" in said and "| number 0 | majority class | 66.67" in said
-    assert "| number 0 | voice | neither | 1 | 3 | 66.7 | 33.3 |" in said
+    assert "| number 0 | voice | neither | 1 | 3 | 66.7 | 33.3 | 33.3 to 33.3 |" in said
     assert "`{testbed: {n3_rate_mbit_s: [10]}}`" in said and "10 of 1,000" in said
     assert "balanced accuracy 37.5 points below that of held-out windows" in said
     assert "worst called is download, 0.0 % right" in said

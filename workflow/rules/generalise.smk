@@ -42,6 +42,10 @@ rule generalise_judge:
         "results/logs/generalise.log",
     params:
         config=section("seed", "features"),
+        model={
+            **config["model"]["deployed"],
+            **{key: config["model"][key] for key in ("kind", "min_samples_leaf")},
+        },
         scenarios=config["generalise"]["scenarios"],
     message:
         "Judging the forest on scenarios that it was not trained on"

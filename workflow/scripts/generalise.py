@@ -13,12 +13,13 @@ with rule(snakemake):
     definition = Definition.of(config["features"])
     forest, stump = joblib.load(inputs.forest), baselines.read(inputs.baselines)["random"]
     trained = tables.read(inputs.trained_windows, tables.WINDOWS)
+    others = evaluation.retrained(trained, snakemake.params.model, config["seed"])
     held_out = trained[trained["split_random"] == "test"]
     rows, unknown = evaluation.judge(
         evaluation.HELD_OUT, held_out, tables.read(inputs.trained_flows, tables.FLOWS), forest, stump
     )
     judged = [rows]
-    scenarios = [{"scenario": evaluation.HELD_OUT, **evaluation.evaluate(rows, config["seed"])}]
+    scenarios = [{"scenario": evaluation.HELD_OUT, **evaluation.evaluate(rows, others, config["seed"])}]
     found = zip(snakemake.params.scenarios, inputs.packets, inputs.flows, inputs.losses, inputs.runs, strict=True)
     for described, packets, flows, loss, run in found:
         closed = windows.closed(tables.read(packets, tables.PACKETS), definition)
@@ -30,7 +31,7 @@ with rule(snakemake):
                 "differs": {key: value for key, value in described.items() if key != "name"},
                 "run": evaluation.facts(tables.read_json(run), tables.read_json(loss)),
                 "windows_of_unknown_flows": unknown,
-                **evaluation.evaluate(rows, config["seed"]),
+                **evaluation.evaluate(rows, others, config["seed"]),
             }
         )
     tables.write(pd.concat(judged, ignore_index=True), snakemake.output.judged, tables.JUDGED)

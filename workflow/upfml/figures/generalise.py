@@ -21,6 +21,7 @@ _LOOKS = {
     "one_threshold": {"marker": "x", "color": style.GREY, "markersize": 5},
     "majority": {"marker": "|", "color": style.GREY, "markersize": 10},
 }
+_RETRAINED = {"linestyle": "none", "marker": "o", "color": style.SKY, "markersize": 2}
 _CALLED = LinearSegmentedColormap.from_list(
     "called", [style.CLASSES[URLLC].colour, "#FFFFFF", style.CLASSES[EMBB].colour]
 )
@@ -34,8 +35,8 @@ def draw(found: Mapping[str, Any]) -> Figure:
     made = {each["application"]: each["label"] for scenario in scenarios for each in scenario["applications"]}
     applications = sorted(made, key=APPLICATIONS.index)
 
-    figure = style.sheet(style.PAGE_IN, 1.4 + 0.22 * len(scenarios) + 0.33 * len(applications))
-    rows = figure.add_gridspec(2, 2, height_ratios=[0.7 + 0.22 * len(scenarios), 0.6 + 0.33 * len(applications)])
+    figure = style.sheet(style.PAGE_IN, 1.4 + 0.22 * len(scenarios) + 0.42 * len(applications))
+    rows = figure.add_gridspec(2, 2, height_ratios=[0.7 + 0.22 * len(scenarios), 0.6 + 0.42 * len(applications)])
     left = figure.add_subplot(rows[0, 0])
     right = figure.add_subplot(rows[0, 1], sharey=left)
     for axes, letter, score, title in (
@@ -60,6 +61,9 @@ def _scores(axes: Axes, scenarios: Sequence[Row], score: str) -> None:
         for classifier, look in _LOOKS.items():
             scores = scenario["classifiers"][classifier]
             value, low, high = (scores[f"{score}_{part}pct"] for part in ("", "low_", "high_"))
+            if classifier == "forest":
+                others = scores[f"{score}_retrained_pct"]
+                axes.plot(others, [y + 0.27] * len(others), label="retrained forests", **_RETRAINED)
             if classifier == "forest" and low is not None:
                 axes.plot([low, high], [y, y], color=style.BLACK, linewidth=1, label="95 % interval")
             axes.plot(value, y, linestyle="none", label=TITLES[classifier], **look)
@@ -81,7 +85,8 @@ def _matrix(axes: Axes, scenarios: Sequence[Row], applications: Sequence[str], m
             axes.text(
                 column,
                 row,
-                f"{100 * called[likelier] / windows:.1f} % {likelier}\n{windows:,} w. of {each['flows']} fl.",
+                f"{100 * called[likelier] / windows:.1f} % {likelier}\nretrained {_range(each, likelier)}\n"
+                f"{windows:,} w. of {each['flows']} fl.",
                 ha="center",
                 va="center",
                 fontsize=6,
@@ -98,6 +103,13 @@ def _matrix(axes: Axes, scenarios: Sequence[Row], applications: Sequence[str], m
     style.panel(axes, "c", "what the forest calls the windows of each application (true class)")
 
 
+def _range(application: Row, said: str) -> str:
+    """The shares in % of the application's windows that retrained forests call `said`, the lowest and the highest."""
+    of_embb = application["called_embb_retrained_pct"]
+    shares = of_embb if said == CLASS_NAMES[EMBB] else [100 - share for share in of_embb]
+    return f"{min(shares):.0f}–{max(shares):.0f}"
+
+
 def _words(found: Mapping[str, Any]) -> list[str]:
     method = found["method"]
     runs = [scenario["run"] for scenario in found["scenarios"] if "run" in scenario]
@@ -106,7 +118,8 @@ def _words(found: Mapping[str, Any]) -> list[str]:
         f"One run of {min(run['duration_s'] for run in runs):.0f} s for each scenario, seeds and flows of its own; "
         f"window {method['window_ms']:g} ms; events lost {100 * lost / max(lost + received, 1):.2f} %. First line: the "
         "training trace, windows kept from training at random. "
-        f"Intervals: {method['resamples']:,} draws of flows within each class; each scenario ran once, so what another "
-        f"run would change is not in them. One threshold: {method['one_threshold']}. Applications of neither class "
-        "count in no accuracy. w.: windows, fl.: flows.",
+        f"Intervals: {method['resamples']:,} draws of the scenario's flows within each class; each scenario ran once: "
+        f"what another run would change is not in them. Retrained: the lowest and the highest of {method['retrained']} "
+        "forests trained like this one on draws of the training flows. One threshold: "
+        f"{method['one_threshold']}. Applications of neither class count in no accuracy. w.: windows, fl.: flows.",
     ]

@@ -5,13 +5,15 @@ those of the training (windows.py), the forest is scikit-learn's; exactness.py s
 Scenario HELD_OUT stands beside them: windows of the training trace that were kept from training at random.
 
 Intervals are a cluster bootstrap: whole flows are drawn with replacement, within each class, for windows of one flow
-resemble each other (Efron and Tibshirani 1993, chapter 8). Applications of neither class count in no accuracy.
+resemble each other (Efron and Tibshirani 1993, chapter 8). They are of this forest on other flows of the scenario. What
+other training flows would change is told apart: by forests retrained on draws of the training flows. Applications of
+neither class count in no accuracy.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import confusion_matrix
 
-from upfml import tables
+from upfml import tables, train
 from upfml.baselines import Baselines
 from upfml.errors import UserError
 from upfml.features import Definition
@@ -30,6 +32,8 @@ HELD_OUT = "held-out"
 CLASSIFIERS = ["forest", "one_threshold", "majority"]
 """Columns of tables.JUDGED."""
 RESAMPLES = 2000
+RETRAINED = 20
+"""Forests; their lowest and highest score are told."""
 CONFIDENCE = 0.95
 
 
@@ -55,10 +59,27 @@ def judge(
     return tables.typed(rows, tables.JUDGED), len(windows) - len(known)
 
 
-def evaluate(judged: pd.DataFrame, seed: int) -> dict[str, Any]:
+def retrained(windows: pd.DataFrame, parameters: Mapping[str, Any], seed: int) -> list[TreeModel]:
+    """Forests as the deployed one, each on a draw of its training flows, with replacement, within each class.
+
+    `windows` are tables.WINDOWS, `parameters` keywords of train.fit without the seed.
+    """
+    rows = windows[windows["split_random"] == "train"]
+    of_flow = dict(list(rows.groupby("flow")))
+    by_class = [flows.unique() for _, flows in rows.groupby("label")["flow"]]
+    forests = []
+    for number in range(RETRAINED):
+        random = np.random.default_rng([seed, number])
+        drawn = [of_flow[flow] for flows in by_class for flow in random.choice(flows, len(flows))]
+        forests.append(train.fit(pd.concat(drawn), "split_random", **parameters, seed=seed + number))
+    return forests
+
+
+def evaluate(judged: pd.DataFrame, others: Sequence[TreeModel], seed: int) -> dict[str, Any]:
     """One scenario's rows of tables.JUDGED: the scores of each classifier, and what it calls each application.
 
-    Raises UserError when a class has no window.
+    `others` are the `retrained` forests: the forest's scores have theirs, in the same order, beside. Raises UserError
+    when a class has no window.
     """
     of_class = judged[judged["label"] != tables.NEITHER]
     scenario = judged["scenario"].iloc[0] if len(judged) else "?"
@@ -68,11 +89,17 @@ def evaluate(judged: pd.DataFrame, seed: int) -> dict[str, Any]:
                 f"scenario {scenario} has no {name} window, so its accuracy would mean nothing",
                 "lengthen generalise.duration_s: a flow is classified from its second closed window on",
             )
+    said = [pd.Series(forest.predict(judged[tables.FEATURES].to_numpy()), judged.index) for forest in others]
+    classifiers = {name: _scores(of_class, name, seed) for name in CLASSIFIERS}
+    by_others = [_right_by_flow(of_class, classes[of_class.index]) for classes in said]
+    for name, score in SCORES.items():
+        scores = [float(score([rows.sum(axis=0) for rows in by_class])) for by_class in by_others]
+        classifiers["forest"][f"{name}_retrained_pct"] = scores
     return {
         "flows": int(judged["flow"].nunique()),
         "windows": len(of_class),
         "windows_of_neither": len(judged) - len(of_class),
-        "classifiers": {name: _scores(of_class, name, seed) for name in CLASSIFIERS},
+        "classifiers": classifiers,
         "applications": [
             {
                 "application": application,
@@ -83,6 +110,9 @@ def evaluate(judged: pd.DataFrame, seed: int) -> dict[str, Any]:
                     name: {words: int((rows[name] == label).sum()) for label, words in tables.CLASS_NAMES.items()}
                     for name in CLASSIFIERS
                 },
+                "called_embb_retrained_pct": [
+                    float(100 * (classes[rows.index] == tables.EMBB).mean()) for classes in said
+                ],
             }
             for application, rows in sorted(
                 judged.groupby("application"), key=lambda group: tables.APPLICATIONS.index(str(group[0]))
@@ -93,18 +123,24 @@ def evaluate(judged: pd.DataFrame, seed: int) -> dict[str, Any]:
 
 def _scores(of_class: pd.DataFrame, classifier: str, seed: int) -> dict[str, Any]:
     """Accuracy and balanced accuracy in %, each with its interval, and the confusion matrix (rows: true classes)."""
-    right = (of_class[classifier] == of_class["label"]).to_numpy()
-    by_flow = of_class.assign(right=right).groupby("flow").agg(
-        label=("label", "first"), right=("right", "sum"), total=("right", "size")
-    )  # fmt: skip
-    by_class = [by_flow.loc[by_flow["label"] == label, ["right", "total"]].to_numpy() for label in tables.CLASS_NAMES]
+    by_class = _right_by_flow(of_class, of_class[classifier])
     matrix = confusion_matrix(of_class["label"], of_class[classifier], labels=list(tables.CLASS_NAMES))
     scores: dict[str, Any] = {"confusion": matrix.tolist()}
-    for name, score in (("accuracy", _accuracy), ("balanced_accuracy", _balanced_accuracy)):
+    for name, score in SCORES.items():
         everything = score([rows.sum(axis=0) for rows in by_class])
         low, high = _interval(by_class, score, seed)
         scores |= {f"{name}_pct": float(everything), f"{name}_low_pct": low, f"{name}_high_pct": high}
     return scores
+
+
+def _right_by_flow(of_class: pd.DataFrame, said: pd.Series[int]) -> Sums:
+    """Of each class, for each of its flows: windows that are said right, and windows; (flows, 2)."""
+    by_flow = (
+        of_class.assign(right=said == of_class["label"])
+        .groupby("flow")
+        .agg(label=("label", "first"), right=("right", "sum"), total=("right", "size"))
+    )
+    return [by_flow.loc[by_flow["label"] == label, ["right", "total"]].to_numpy() for label in tables.CLASS_NAMES]
 
 
 Sums = list[NDArray[Any]]
@@ -121,6 +157,9 @@ def _accuracy(sums: Sums) -> NDArray[np.float64]:
 def _balanced_accuracy(sums: Sums) -> NDArray[np.float64]:
     share: NDArray[np.float64] = 100 * np.mean([each[..., 0] / each[..., 1] for each in sums], axis=0)
     return share
+
+
+SCORES: dict[str, Score] = {"accuracy": _accuracy, "balanced_accuracy": _balanced_accuracy}
 
 
 def _interval(by_class: Sums, score: Score, seed: int) -> tuple[float | None, float | None]:
@@ -163,6 +202,7 @@ def method(definition: Definition, baselines: Baselines) -> dict[str, Any]:
         "window_ms": definition.window_ns / 1e6,
         "resamples": RESAMPLES,
         "confidence": CONFIDENCE,
+        "retrained": RETRAINED,
         "one_threshold": baselines.in_words(),
         "majority": tables.CLASS_NAMES[baselines.larger],
     }

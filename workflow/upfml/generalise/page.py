@@ -26,6 +26,8 @@ is the training trace itself, windows that were kept from training at random, as
 - In brackets: {confidence:.0f} % intervals over {resamples:,} draws of flows within each class; windows are of
   {window_ms:g} ms. Where every flow is judged alike, drawing flows cannot show that others would not be: the interval
   has no width.
+- **retrained**: the lowest and the highest of {retrained} forests that were trained like this one, each on another draw
+  of the training flows. Where they lie far apart, other training traffic would give another answer.
 - Applications of neither class count in no accuracy; below is what they are called.
 """
 
@@ -50,32 +52,29 @@ def _accuracies(scenarios: Sequence[Row]) -> list[str]:
         for classifier in CLASSIFIERS:
             scores = scenario["classifiers"][classifier]
             confusion = "; ".join(" / ".join(f"{count:,}" for count in row) for row in scores["confusion"])
-            both = [_interval(scores, "accuracy"), _interval(scores, "balanced_accuracy")]
+            both = [
+                cell
+                for score in ("accuracy", "balanced_accuracy")
+                for cell in (_interval(scores, score), _range(scores.get(f"{score}_retrained_pct", [])))
+            ]
             rows.append([name(scenario["scenario"]), TITLES[classifier], *both, confusion])
-    said = " / ".join(CLASS_NAMES.values())
-    true = "; ".join(CLASS_NAMES.values())
-    head = ["scenario", "classifier", "accuracy, %", "balanced, %", f"true {true}: called {said}"]
-    return _table(head, rows)
+    counts = f"true {'; '.join(CLASS_NAMES.values())}: called {' / '.join(CLASS_NAMES.values())}"
+    return _table(["scenario", "classifier", "accuracy, %", "retrained", "balanced, %", "retrained", counts], rows)
 
 
 def _applications(scenarios: Sequence[Row]) -> list[str]:
-    rows = [
-        [
-            name(scenario["scenario"]),
-            application["application"],
-            KINDS[application["label"]],
-            f"{application['flows']}",
-            f"{application['windows']:,}",
-            *(
-                f"{100 * application['called']['forest'][called] / application['windows']:.1f}"
-                for called in CLASS_NAMES.values()
-            ),
-        ]
-        for scenario in scenarios
-        for application in scenario["applications"]
-    ]
+    rows = []
+    for scenario in scenarios:
+        for made in scenario["applications"]:
+            windows, called = made["windows"], made["called"]["forest"]
+            shares = [f"{100 * called[said] / windows:.1f}" for said in CLASS_NAMES.values()]
+            counts = [f"{made['flows']}", f"{windows:,}"]
+            others = _range(made["called_embb_retrained_pct"])
+            rows.append(
+                [name(scenario["scenario"]), made["application"], KINDS[made["label"]], *counts, *shares, others]
+            )
     called = [f"called {said}, %" for said in CLASS_NAMES.values()]
-    return _table(["scenario", "application", "true class", "flows", "windows", *called], rows)
+    return _table(["scenario", "application", "true class", "flows", "windows", *called, "retrained"], rows)
 
 
 def _scenarios(scenarios: Sequence[Row]) -> list[str]:
@@ -133,6 +132,10 @@ def _apart(one: Row, other: Row) -> bool:
     if None in bounds:
         return False
     return bool(bounds[1] < bounds[2] or bounds[3] < bounds[0])
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.1f} to {max(values):.1f}" if values else "–"
 
 
 def _interval(scores: Row, score: str) -> str:
