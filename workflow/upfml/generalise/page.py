@@ -74,7 +74,7 @@ def _applications(scenarios: Sequence[Row]) -> list[str]:
                 [name(scenario["scenario"]), made["application"], KINDS[made["label"]], *counts, *shares, others]
             )
     called = [f"called {said}, %" for said in CLASS_NAMES.values()]
-    return _table(["scenario", "application", "true class", "flows", "windows", *called, "retrained"], rows)
+    return _table(["scenario", "application", "true class", "flows", "windows", *called, "eMBB, retrained"], rows)
 
 
 def _scenarios(scenarios: Sequence[Row]) -> list[str]:
@@ -118,7 +118,7 @@ def _in_words(scenarios: Sequence[Row]) -> list[str]:
             f"{'below' if lost > 0 else 'above'} that of held-out windows "
             f"({'the intervals do not meet' if apart else 'the intervals overlap'}), "
             f"{forest['balanced_accuracy_pct'] - stump['balanced_accuracy_pct']:+.1f} points from one threshold's; "
-            f"worst called is {worst['application']}, {100 * _right(worst):.1f} % right."
+            f"least right is {worst['application']}, {100 * _right(worst):.1f} % of its windows."
         )
     return lines
 
