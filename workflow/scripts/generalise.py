@@ -15,7 +15,7 @@ with rule(snakemake):
     trained = tables.read(inputs.trained_windows, tables.WINDOWS)
     others = evaluation.retrained(trained, snakemake.params.model, config["seed"])
     held_out = trained[trained["split_random"] == "test"]
-    rows, unknown = evaluation.judge(
+    rows, _ = evaluation.judge(
         evaluation.HELD_OUT, held_out, tables.read(inputs.trained_flows, tables.FLOWS), forest, stump
     )
     judged = [rows]
