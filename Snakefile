@@ -23,6 +23,7 @@ include: "workflow/rules/sample.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/exactness.smk"
 include: "workflow/rules/causes.smk"
+include: "workflow/rules/generalise.smk"
 include: "workflow/rules/flood.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
@@ -34,6 +35,7 @@ include: "workflow/rules/bench.smk"
 TARGETS = [rules.figure_sweep.output, rules.accuracy_causes.input, rules.exactness.output]
 if not config["replay"]:
     TARGETS += [rules.figures.input, rules.paper_vs_here.output, rules.comparison.output, rules.provenance.output]
+    TARGETS += [rules.generalise.input]
 
 
 rule all:

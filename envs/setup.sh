@@ -46,11 +46,14 @@ install_packages() { # PACKAGE...
 		tail -n 30 "$log" >&2
 		fail "apt-get could not install: $*" "see its message above; all of it is in $log"
 	fi
-	# Not at the next boot either, and not now where an administrator's policy let it start.
-	if [[ " $* " == *" nginx-light "* ]]; then
-		{ update-rc.d nginx disable && service nginx stop; } >>"$log" 2>&1 ||
-			fail "the service nginx could not be switched off" "run \`systemctl disable --now nginx\`"
-	fi
+	# Not at the next boot either, and not now where an administrator's policy let them start.
+	local service
+	for service in nginx:nginx-light mosquitto:mosquitto; do
+		if [[ " $* " == *" ${service#*:} "* ]]; then
+			{ update-rc.d "${service%:*}" disable && service "${service%:*}" stop; } >>"$log" 2>&1 ||
+				fail "the service ${service%:*} could not be switched off" "run \`systemctl disable --now ${service%:*}\`"
+		fi
+	done
 }
 
 debian_packages() {

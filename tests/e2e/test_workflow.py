@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from upfml import tables
 
@@ -21,14 +23,14 @@ SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--
 CONFIG = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "tests/e2e/small.yaml")]
 FIGURES = [
     *("traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"),
-    *("accuracy_causes", "flow_table"),
+    *("accuracy_causes", "flow_table", "generalise"),
 ]
 POINT = "depth10-trees10"
 DECIDING = ["user", "kernel-packet-perf", "kernel"]
 
 
-def snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [*SNAKEMAKE, "--directory", str(folder), *words, *CONFIG]
+def snakemake(folder: Path, *words: str, config: list[str] = CONFIG) -> subprocess.CompletedProcess[str]:
+    command = [*SNAKEMAKE, "--directory", str(folder), *words, *config]
     return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
@@ -192,6 +194,29 @@ def test_what_the_papers_loss_is_stands_in_words(finished: Path) -> None:
     page = (finished / "results/accuracy_causes.md").read_text()
     assert "Most likely" in page
     assert "held out" in page  # the change of traffic, which the study cannot see, from the live run
+
+
+def test_scenarios_are_judged_beside_the_baselines(finished: Path) -> None:
+    found = json.loads((finished / "results/generalise.json").read_text())["scenarios"]
+    assert [each["scenario"] for each in found] == ["held-out", "bottleneck", "other-applications"]
+    judged = tables.read(finished / "results/generalise.parquet", tables.JUDGED)
+    for each in found:
+        counted = judged[(judged["scenario"] == each["scenario"]) & (judged["label"] != tables.NEITHER)]
+        assert each["windows"] == len(counted) > 50
+        for name, scores in each["classifiers"].items():
+            assert scores["accuracy_pct"] == pytest.approx(100 * (counted[name] == counted["label"]).mean())
+        assert each["classifiers"]["majority"]["balanced_accuracy_pct"] == 50
+    assert {each["application"] for each in found[2]["applications"]} >= {"robot-arm", "video", "download", "voice"}
+    assert "other applications" in (finished / "results/generalise.md").read_text()
+
+
+def test_one_scenario_changed_is_one_scenario_run(finished: Path, tmp_path: Path) -> None:
+    changed = yaml.safe_load((ROOT / "tests/e2e/small.yaml").read_text())["generalise"]
+    changed["scenarios"][0]["testbed"]["n3_rate_mbit_s"] = [11]
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({"generalise": changed}))
+    planned = snakemake(finished, "generalise", "--dry-run", *CONFIG, str(tmp_path / "changed.yaml"), config=[])
+    captured = re.findall(r"Capturing scenario (\S+)", planned.stdout + planned.stderr)
+    assert set(captured) == {"bottleneck"}, planned.stdout[-3000:] + planned.stderr[-3000:]
 
 
 def test_paper_vs_here_has_the_papers_numbers(finished: Path) -> None:

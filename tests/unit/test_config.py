@@ -48,6 +48,18 @@ def test_the_settings_that_come_with_the_project_are_right() -> None:
         ("traffic.robot_arm.period_ms", [16, 5], "traffic.robot_arm.period_ms"),
         ("traffic.robot_arm.flows", 150, "overlap"),
         ("traffic.motion_control.period_ms", [0.01], "traffic.motion_control.period_ms"),
+        ("generalise.scenarios", [{"name": "a"}, {"name": "a"}], "name twice"),
+        ("generalise.scenarios", [{"name": "held-out"}], "generalise.scenarios.0.name"),
+        ("generalise.scenarios", [{"name": "a", "testbed": {"n3_rate_mbit_s": 5}}], "a: .*testbed.n3_rate_mbit_s"),
+        ("generalise.scenarios", [{"name": "a", "traffic": {"robot": {}}}], "a: .*robot"),
+        ("generalise.scenarios", [{"name": "a", "traffic": {"video": {"watch_s": [9, 3]}}}], "a: .*watch_s"),
+        ("generalise.scenarios", [{"name": "a", "traffic": {"video": {"length_s": 9}}}], "one video is encoded"),
+        ("generalise.scenarios", [{"name": "a", "applications": {"chess": {}}}], "chess"),
+        (
+            "generalise.scenarios",
+            [{"name": "a", "applications": {"voice": {"calls": 2, "first_port": 5002, "bitrate_kbit_s": 24}}}],
+            "robot_arm .* voice .* overlap",
+        ),
         ("features.window_ms", 0, "features.window_ms"),
         ("features.iat_unit", "ns", "features.iat_unit"),
         ("model.max_depth", 10, "model.max_depth"),
@@ -87,3 +99,15 @@ def test_points_are_depth_times_trees() -> None:
     config["model"]["n_estimators"] = [1, 10]
     assert list(upfml_config.points(config)) == ["depth3-trees1", "depth3-trees10", "depth10-trees1", "depth10-trees10"]
     assert upfml_config.deployed_point(config) == "depth10-trees10"
+
+
+def test_a_scenario_overrides_key_by_key() -> None:
+    override = {"name": "a", "testbed": {"n3_rate_mbit_s": None}, "traffic": {"video": {"clients": 9}}}
+    config = changed("generalise.scenarios", [override, {"name": "b"}])
+    upfml_config.check(config)
+    scenarios = upfml_config.scenarios(config)
+    assert list(scenarios) == ["a", "b"]
+    assert scenarios["a"]["testbed"] == QUICK["testbed"] | {"n3_rate_mbit_s": None}
+    assert scenarios["a"]["traffic"]["video"] == QUICK["traffic"]["video"] | {"clients": 9}
+    assert scenarios["b"]["traffic"] == QUICK["traffic"] | {"applications": {}}
+    assert config["traffic"] == QUICK["traffic"]

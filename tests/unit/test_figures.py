@@ -6,6 +6,7 @@ The tables are made up: enough to draw, nothing to conclude from.
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from matplotlib.text import Text
 
 from upfml import metrics, tables
 from upfml.arms import SETS, Arm
+from upfml.baselines import Baselines
 from upfml.bench import inference, live, path
 from upfml.errors import UserError
 from upfml.figures import (
@@ -25,6 +27,7 @@ from upfml.figures import (
     context_switches,
     cpu_usage,
     flow_table,
+    generalise,
     latency,
     style,
     sweep,
@@ -38,6 +41,7 @@ SPLIT = {
     "accuracy_high": 0.99,
     "balanced_accuracy": 0.96,
     "majority_accuracy": 0.87,
+    "one_threshold_accuracy": 0.9,
     "test_windows": 400,
     "confusion": [[345, 5], [3, 47]],
 }
@@ -58,6 +62,7 @@ def decisions(trials: int = 3, arms: list[str] = ARMS) -> pd.DataFrame:
             start = np.zeros(100) if arm.startswith("kernel") else steps[0]
             stamps = dict(zip(("features", "label", "delivered"), steps, strict=True))
             rows = {"label": label, "predicted": np.where(random.random(100) < 0.05, 1 - label, label)}
+            rows |= {"iat_var": 300 + 200 * label}
             rows |= {f"t_{name}_ns": 10**12 + at for name, at in stamps.items()}
             rows |= {"repeats": 0, "t_packet_ns": 10**12, "t_start_ns": 10**12 + start.astype("int64")}
             rows |= {"t_sent_ns": 10**12, "arm": arm, "trial": trial}
@@ -175,19 +180,48 @@ def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return packets, flows, rungs
 
 
+def judged() -> dict[str, Any]:
+    """generalise.json: every application in the last scenario, perfect on held-out windows, no interval in another."""
+    scenarios = []
+    for scenario, percent in (("held-out", 100.0), ("bottleneck", 80.0), ("other-applications", 60.0)):
+        interval = dict.fromkeys(("low", "high"), None) if percent == 80 else {"low": percent - 9, "high": percent}
+        scores: dict[str, Any] = {}
+        for name in ("accuracy", "balanced_accuracy"):
+            scores |= {f"{name}_pct": percent, f"{name}_retrained_pct": [percent - 20, percent]}
+            scores |= {f"{name}_{end}_pct": bound for end, bound in interval.items()}
+        made = tables.APPLICATIONS[:-1] if scenario == "other-applications" else ["robot-arm", "video"]
+        labels = [0, 0, 0, 1, 1, -1, -1, -1] if len(made) > 2 else [0, 1]
+        run = {"duration_s": 20.0, "events_lost": 1, "events_received": 999}
+        scenarios.append(
+            {
+                "scenario": scenario,
+                "classifiers": dict.fromkeys(("forest", "one_threshold", "majority"), scores),
+                "applications": [
+                    {"application": application, "label": label, "flows": 9, "windows": 1234,
+                     "called": {"forest": {"URLLC": 1000, "eMBB": 234}}, "called_embb_retrained_pct": [3.0, 90.0]}
+                    for application, label in zip(made, labels, strict=True)
+                ],
+            } | ({} if scenario == "held-out" else {"run": run})
+        )  # fmt: skip
+    method = {"window_ms": 500.0, "resamples": 2000, "retrained": 20, "one_threshold": BASELINES.in_words()}
+    return {"method": method, "scenarios": scenarios}
+
+
 def draw_traffic(n3_rate_mbit_s: list[float] | None) -> Figure:
     return traffic.draw(*trace(), 0.0, warmup_s=1, duration_s=10, n3_rate_mbit_s=n3_rate_mbit_s)
 
 
+BASELINES = Baselines(tables.URLLC, "iat_var", 400.5, tables.URLLC, tables.EMBB)
 SCORES = {"random": SPLIT, "grouped": SPLIT}
 TIMER = {"kernel_ns": 35.0, "native_ns": 24.0, "python_ns": 76.0}
 FIGURES: dict[str, Callable[[], Figure]] = {
     "traffic": lambda: draw_traffic([60, 12, 60]),
-    "accuracy": lambda: accuracy.draw(decisions(), turns(), SCORES, 500),
+    "accuracy": lambda: accuracy.draw(decisions(), turns(), SCORES, BASELINES, 500),
     "latency": lambda: latency.draw(decisions(), turns(), TIMER, 500),
     "cpu_usage": lambda: cpu_usage.draw(samples(), turns(), measured(), 500),
     "context_switches": lambda: context_switches.draw(samples(), turns(), 500),
     "sweep": lambda: sweep.draw(swept(), 500),
+    "generalise": lambda: generalise.draw(judged()),
     "flow_table": lambda: flow_table.draw(flooded(), 20),
     "bench_inference": lambda: bench_inference.draw(inferences()),
     "bench_path": lambda: bench_path.draw(ways()),
@@ -234,7 +268,7 @@ def test_a_missing_arm_names_the_key(missing: str) -> None:
         lambda: cpu_usage.draw(samples(left), turns(left), measured(left), 500),
         lambda: context_switches.draw(samples(left), turns(left), 500),
         lambda: latency.draw(rest, turns(left), TIMER, 500),
-        lambda: accuracy.draw(rest, turns(left), SCORES, 500),
+        lambda: accuracy.draw(rest, turns(left), SCORES, BASELINES, 500),
     ):
         with pytest.raises(UserError, match=missing) as caught:
             draw()
@@ -319,3 +353,10 @@ def test_the_live_benchmark_says_what_was_decided_and_lost() -> None:
     assert all(engine in said for engine in inference.ENGINES)
     assert "384 decisions" in said and "21 events lost" in said
     assert "1.00 ×" in said and "0.50 × [0.50, 0.50]" in said
+
+
+def test_scenarios_show_what_each_application_is_called() -> None:
+    said = words(FIGURES["generalise"]())
+    assert "81.0 % URLLC retrained 10–97 1,234 w. of 9 fl." in said
+    assert "voice (neither)" in said and "download (eMBB)" in said
+    assert "held out of training" in said and "events lost 0.10 %" in said

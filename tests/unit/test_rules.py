@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = {
-    *("provision", "testbed", "capture", "classify", "sweep_point", "exactness_run", "timer"),
+    *("provision", "testbed", "capture", "classify", "sweep_point", "exactness_run", "timer", "generalise_run"),
     *("bench_lock", "bench_replay", "bench_inference", "bench_path", "bench_delivery", "bench_live"),
 }
 

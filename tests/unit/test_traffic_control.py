@@ -1,7 +1,10 @@
 """The plan of the URLLC flows, and the program that carries it out as far as it needs no network."""
 
+import socket
 import subprocess
+import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -72,11 +75,53 @@ def test_tcp_share_is_exact_and_motion_control_is_udp(share, flows):
     assert (plan.loc[plan["application"] == "motion-control", "protocol"] == UDP).all()
 
 
+def test_events_come_beside_the_periodic_flows_and_do_not_move_them(plan):
+    settings = {"flows": 5, "first_port": 5201, "mean_interval_ms": [5, 50], "payload_bytes": 80}
+    more = control.plan(TRAFFIC | {"applications": {"event_control": settings}}, seed=1, ue=UE, dn=DN)
+    pd.testing.assert_frame_equal(more.iloc[: len(plan)], plan)
+    events = more.iloc[len(plan) :]
+    tables.FLOWS.validate(more[list(tables.FLOWS.columns)])
+    assert events["dst_port"].tolist() == [5201, 5202, 5203, 5204, 5205]
+    assert set(events["application"]) == {"event-control"} and set(events["label"]) == {tables.URLLC}
+    assert events["period_ms"].isna().all()  # there is none; the sender gets the mean
+    assert events["period_ns"].between(5e6, 50e6).all()
+    assert {line.split()[5] for line in control.lines(events).splitlines()} == {"events"}
+
+
+def test_events_are_exponentially_distributed(tmp_path):
+    """On loopback: the sender's own times of sending, read where they arrive."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(5)
+        port = sink.getsockname()[1]
+        plan = f"17 127.0.0.1 0 127.0.0.1 {port} events 2000000 0 64 0 12345\n"
+        program = control.build(tmp_path)
+        sender = subprocess.Popen(
+            [program, "send", tmp_path / "account"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        try:
+            sender.stdin.write(plan.encode())
+            sender.stdin.close()
+            times = []
+            for _ in range(1500):
+                sink.recv(2048)
+                times.append(time.monotonic())
+        finally:
+            sender.terminate()
+            sender.wait(5)
+    gaps_ms = np.diff(times) * 1e3
+    # Shares rather than a standard deviation: a busy machine delays some messages, and one long delay would spoil that.
+    assert gaps_ms.mean() == pytest.approx(2, rel=0.15)
+    assert (gaps_ms > 2).mean() == pytest.approx(np.exp(-1), abs=0.07)
+    assert (gaps_ms < 0.5).mean() == pytest.approx(1 - np.exp(-0.25), abs=0.07)
+
+
 def test_a_line_has_the_words_that_the_sender_reads(plan):
     row = plan.iloc[0]
     words = control.lines(plan).splitlines()[0].split()
     assert words[:5] == [str(row.protocol), UE, "40000", DN, "5001"]
-    assert [int(word) for word in words[5:]] == [
+    assert words[5] == "periodic"
+    assert [int(word) for word in words[6:]] == [
         row.period_ns,
         row.jitter_ns,
         row.payload_bytes,
@@ -90,10 +135,11 @@ def test_a_line_has_the_words_that_the_sender_reads(plan):
     [
         ("", "has no flow"),
         ("6 127.0.0.1 40000\n", "not a flow"),
-        ("132 127.0.0.1 40000 127.0.0.1 5001 1000000 0 64 0 1\n", "neither TCP (6) nor UDP (17)"),
-        ("17 127.0.0.1 40000 localhost 5001 1000000 0 64 0 1\n", "not a numeric address"),
-        ("17 127.0.0.1 40000 127.0.0.1 5001 0 0 64 0 1\n", "a period of zero"),
-        ("17 127.0.0.1 40000 127.0.0.1 5001 1000000 0 4 0 1\n", "a payload outside 12 to 1400 bytes"),
+        ("132 127.0.0.1 40000 127.0.0.1 5001 periodic 1000000 0 64 0 1\n", "neither TCP (6) nor UDP (17)"),
+        ("17 127.0.0.1 40000 127.0.0.1 5001 bursts 1000000 0 64 0 1\n", "neither periodic nor events"),
+        ("17 127.0.0.1 40000 localhost 5001 periodic 1000000 0 64 0 1\n", "not a numeric address"),
+        ("17 127.0.0.1 40000 127.0.0.1 5001 periodic 0 0 64 0 1\n", "a period of zero"),
+        ("17 127.0.0.1 40000 127.0.0.1 5001 periodic 1000000 0 4 0 1\n", "a payload outside 12 to 1400 bytes"),
     ],
 )
 def test_the_program_names_what_is_wrong_with_a_plan(tmp_path_factory, line, cause):

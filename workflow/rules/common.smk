@@ -15,11 +15,14 @@ DEPLOYED_POINT = upfml_config.deployed_point(config)
 # Threads of a measured job. Snakemake cuts them to --cores, so that such a job shares the machine with no other.
 ALL_CORES = 1024
 BATCH = "results/runs/{point}/batch-{batch}"
+SCENARIOS = upfml_config.scenarios(config)
+SCENARIO = "results/generalise/{scenario}"
 
 
 wildcard_constraints:
     point=r"depth\d+-trees\d+",
     batch=r"\d+",
+    scenario=r"[a-z0-9-]+",
 
 
 def section(*keys):
@@ -41,3 +44,16 @@ def run_files(name):
         return expand(f"{BATCH}/{name}", point=DEPLOYED_POINT, batch=range(1, batches + 1))
 
     return files
+
+
+def scenario_section(wildcards):
+    """What the run of a scenario depends on: as `section`, of the scenario's configuration, but no other scenario's."""
+    merged = SCENARIOS[wildcards.scenario]
+    lengths = {key: config["generalise"][key] for key in ("warmup_s", "duration_s")}
+    keys = ("seed", "testbed", "traffic", "features", "flow_table", "delivery")
+    return {**{key: merged[key] for key in keys}, "generalise": lengths}
+
+
+def scenario_files(name):
+    """A file of every scenario, in the order of the configuration."""
+    return expand(f"{SCENARIO}/{name}", scenario=SCENARIOS)

@@ -36,6 +36,7 @@ rule figure_accuracy:
         decisions=run_files("decisions.parquet"),
         turns=run_files("turns.parquet"),
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
+        baselines="results/train/baselines.json",
     output:
         pdf=report(
             "figures/accuracy.pdf",

@@ -1,5 +1,7 @@
 # What the traffic generators need: the encoded video, and the URLLC sender.
 
+import os
+
 
 rule ladder:
     input:
@@ -20,6 +22,7 @@ rule ladder:
 rule control:
     input:
         "results/provision.json",
+        source=os.path.join(os.path.dirname(upfml_config.__file__), "traffic/control.c"),
     output:
         "results/traffic/control",
     log:

@@ -1,9 +1,23 @@
-# A forest for every point of the sweep, scored on both splits.
+# What a forest must beat, and a forest for every point of the sweep, scored on both splits.
+
+
+rule baselines:
+    input:
+        "results/windows/windows.parquet",
+    output:
+        "results/train/baselines.json",
+    log:
+        "results/logs/baselines.log",
+    message:
+        "Fitting the baselines"
+    script:
+        "../scripts/baselines.py"
 
 
 rule train:
     input:
-        "results/windows/windows.parquet",
+        windows="results/windows/windows.parquet",
+        baselines="results/train/baselines.json",
     output:
         forest="results/train/{point}/forest.joblib",
         scores="results/train/{point}/scores.json",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,80 @@ SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 
 def check(config: Mapping[str, Any]) -> None:
     """Raise UserError naming the key, what is wrong with it, and what it must be."""
+    _check_schema(config)
+    _check_traffic(config["traffic"])
+    _check_scenarios(config)
+    _check_model(config)
+    arms.chosen(config)
+    batches = config["runs"]["batches"]
+    if batches["first"] > batches["most"]:
+        raise UserError(
+            f"config: runs.batches: first is {batches['first']}, but most is {batches['most']}",
+            "raise most, or lower first",
+        )
+
+
+def _check_schema(config: Mapping[str, Any]) -> None:
     schema = yaml.safe_load(SCHEMA.read_text())
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(dict(config)))
     if error is not None:
         key = ".".join(map(str, error.absolute_path)) or "the top level"
         raise UserError(f"config: {key}: {error.message}", f"{key}: {_description(schema, error)}")
-    for key in ("traffic.robot_arm.period_ms", "traffic.robot_arm.payload_bytes", "traffic.video.watch_s"):
-        low, high = _get(config, key)
+
+
+def _check_traffic(traffic: Mapping[str, Any]) -> None:
+    applications = traffic.get("applications", {})
+    ranges = {
+        f"traffic.{section}.{key}": traffic[section][key]
+        for section, key in (("robot_arm", "period_ms"), ("robot_arm", "payload_bytes"), ("video", "watch_s"))
+    }
+    further = {"download": "rate_mbit_s", "event_control": "mean_interval_ms", "telemetry": "interval_s"}
+    ranges |= {
+        f"applications.{name}.{key}": applications[name][key] for name, key in further.items() if name in applications
+    }
+    for key, (low, high) in ranges.items():
         if low > high:
             raise UserError(f"config: {key}: [{low}, {high}] is no range", "give the smaller number first")
-    robot, motion = config["traffic"]["robot_arm"], config["traffic"]["motion_control"]
-    robot_ports = range(robot["first_port"], robot["first_port"] + robot["flows"])
-    motion_ports = range(motion["first_port"], motion["first_port"] + len(motion["period_ms"]))
-    if set(robot_ports) & set(motion_ports):
-        raise UserError(
-            f"config: traffic: the ports of robot_arm ({_span(robot_ports)}) and motion_control "
-            f"({_span(motion_ports)}) overlap",
-            "move one traffic.*.first_port",
-        )
+    ports = {
+        "robot_arm": _ports(traffic["robot_arm"], traffic["robot_arm"]["flows"]),
+        "motion_control": _ports(traffic["motion_control"], len(traffic["motion_control"]["period_ms"])),
+    }
+    if events := applications.get("event_control"):
+        ports["event_control"] = _ports(events, events["flows"])
+    if games := applications.get("gaming"):
+        ports["gaming"] = _ports(games, sum(games["players"].values()))
+    if calls := applications.get("voice"):
+        ports["voice"] = _ports(calls, 2 * calls["calls"])
+    for (one, of_one), (other, of_other) in combinations(ports.items(), 2):
+        if set(of_one) & set(of_other):
+            raise UserError(
+                f"config: traffic: the ports of {one} ({_span(of_one)}) and {other} ({_span(of_other)}) overlap",
+                "move one traffic.*.first_port",
+            )
+
+
+def _check_scenarios(config: Mapping[str, Any]) -> None:
+    described = config["generalise"]["scenarios"]
+    names = [scenario["name"] for scenario in described]
+    if len(set(names)) < len(names):
+        raise UserError(f"config: generalise.scenarios: {names} has a name twice", "give each scenario one of its own")
+    for scenario, merged in scenarios(config).items():
+        try:
+            without = {key: value for key, value in merged["traffic"].items() if key != "applications"}
+            _check_schema({**merged, "traffic": without})
+            _check_traffic(merged["traffic"])
+        except UserError as error:
+            raise UserError(f"generalise.scenarios: {scenario}: {error.cause}", error.remedy) from error
+        video, trained = merged["traffic"]["video"], config["traffic"]["video"]
+        encoded = [key for key in ("ladder_mbit_s", "segment_s", "length_s") if video[key] != trained[key]]
+        if encoded:
+            raise UserError(
+                f"config: generalise.scenarios: {scenario} has another video.{encoded[0]}, but one video is encoded",
+                "change it in traffic.video, for all",
+            )
+
+
+def _check_model(config: Mapping[str, Any]) -> None:
     model, deployed = config["model"], config["model"]["deployed"]
     if deployed["max_depth"] not in model["max_depth"] or deployed["n_estimators"] not in model["n_estimators"]:
         raise UserError(
@@ -46,13 +102,6 @@ def check(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"config: model.n_estimators is {model['n_estimators']}, but a decision_tree is one tree",
             "set model.n_estimators to [1] and model.deployed.n_estimators to 1, or model.kind to a forest",
-        )
-    arms.chosen(config)
-    batches = config["runs"]["batches"]
-    if batches["first"] > batches["most"]:
-        raise UserError(
-            f"config: runs.batches: first is {batches['first']}, but most is {batches['most']}",
-            "raise most, or lower first",
         )
     division = config["convert"]["division"]
     if isinstance(division, list):
@@ -84,6 +133,31 @@ def deployed_point(config: Mapping[str, Any]) -> str:
     return point_name(**config["model"]["deployed"])
 
 
+def scenarios(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The configuration of each scenario of `generalise`, by name: what it overrides is merged over the rest.
+
+    Sections merge key by key, to the depth of the override; everything else, lists too, is replaced.
+    """
+    return {
+        scenario["name"]: {
+            **config,
+            "testbed": _merged(config["testbed"], scenario.get("testbed", {})),
+            "traffic": _merged(config["traffic"], scenario.get("traffic", {}))
+            | {"applications": scenario.get("applications", {})},
+        }
+        for scenario in config["generalise"]["scenarios"]
+    }
+
+
+def _merged(section: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {key: _merged(section.get(key) or {}, value) for key, value in override.items() if isinstance(value, dict)}
+    return {**section, **override, **nested}
+
+
+def _ports(settings: Mapping[str, Any], count: int) -> range:
+    return range(settings["first_port"], settings["first_port"] + count)
+
+
 def _description(schema: Any, error: jsonschema.ValidationError) -> str:
     """The schema's words on the key, or on the list that it stands in."""
     place, words = schema, "see the comments in config.yaml"
@@ -94,13 +168,6 @@ def _description(schema: Any, error: jsonschema.ValidationError) -> str:
                 break
         place = place[step]
     return str(error.schema.get("description", words)) if isinstance(error.schema, dict) else words
-
-
-def _get(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value[part]
-    return value
 
 
 def _span(ports: range) -> str:

@@ -68,9 +68,13 @@ TOOLS = {  # and how each is asked for its version
     "gst-launch-1.0": "--version",
     "gcc": "--version",
     "nsenter": "--version",
+    "curl": "--version",
+    "ITGSend": "-h",
+    "mosquitto": "-h",
+    "mosquitto_pub": "--version",
 }
 
-GSTREAMER_ELEMENTS = {  # what playbin3 makes of a DASH stream of H.264 over HTTP, and Debian's package of each
+GSTREAMER_ELEMENTS = {  # of playbin3 for a DASH stream of H.264 over HTTP, of calls, and Debian's package of each
     "playbin3": "gstreamer1.0-plugins-base",
     "videoconvert": "gstreamer1.0-plugins-base",
     "souphttpsrc": "gstreamer1.0-plugins-good",
@@ -79,6 +83,9 @@ GSTREAMER_ELEMENTS = {  # what playbin3 makes of a DASH stream of H.264 over HTT
     "deinterlace": "gstreamer1.0-plugins-good",
     "h264parse": "gstreamer1.0-plugins-bad",
     "avdec_h264": "gstreamer1.0-libav",
+    "opusenc": "gstreamer1.0-plugins-base",
+    "rtpopuspay": "gstreamer1.0-plugins-good",
+    "udpsink": "gstreamer1.0-plugins-good",
 }
 
 
@@ -272,7 +279,8 @@ class _Host:
     def tool(self, name: str, version_option: str) -> Finding:
         done = self.run([name, version_option])
         version = re.search(r"\d+(\.\d+)+", (done.stdout + done.stderr).replace(name, ""))
-        ok = done.returncode == 0 and version is not None
+        # Some tools tell their version with another status than 0; 127 is the shell's "no such command".
+        ok = done.returncode < 124 and version is not None
         found = version[0] if ok and version else done.stderr.strip() or f"status {done.returncode}"
         return self.finding(name, found, "any version", ok, _SET_UP)
 

@@ -23,12 +23,23 @@ from upfml.errors import UserError
 
 URLLC, EMBB = 0, 1
 """Class labels (paper, section 3.2)."""
+NEITHER = -1
+"""In place of a class: a flow of an application that is of neither, or that no generator made."""
 CLASS_NAMES = {URLLC: "URLLC", EMBB: "eMBB"}
 
 FEATURES = ["iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var"]
 """The model's inputs in order: integers, in units of `features.iat_unit` and its square (paper, section 3.2)."""
 
+APPLICATIONS = [
+    *("robot-arm", "motion-control", "event-control"),  # URLLC
+    *("video", "download"),  # eMBB
+    *("voice", "gaming", "telemetry"),  # neither
+    "replayed",  # of the class that the configuration gives a capture
+]
+"""What generators make."""
+
 _label = pa.Column("int8", pa.Check.isin(list(CLASS_NAMES)))
+_label_or_neither = pa.Column("int8", pa.Check.isin([NEITHER, *CLASS_NAMES]))
 _port = pa.Column("int32", pa.Check.in_range(0, 65535))
 _protocol = pa.Column("int16", pa.Check.in_range(0, 255))
 _feature_columns = {name: pa.Column("int64", pa.Check.ge(0)) for name in FEATURES}
@@ -63,8 +74,8 @@ FLOWS = pa.DataFrameSchema(
         "src_port": _port,
         "dst_port": _port,
         "protocol": _protocol,
-        "label": _label,
-        "application": pa.Column("str", pa.Check.isin(["video", "robot-arm", "motion-control", "replayed"])),
+        "label": _label_or_neither,
+        "application": pa.Column("str", pa.Check.isin(APPLICATIONS)),
         "period_ms": pa.Column("float64", nullable=True),  # null where the application has no period
         "payload_bytes": pa.Column("float64", nullable=True),  # null where it varies
     },
@@ -105,7 +116,7 @@ DECISIONS = pa.DataFrameSchema(
         "model": pa.Column("int64", pa.Check.ge(0)),  # version of a model that can be swapped; 0: any other
         # Further decisions on the flow that said the same, and were not sent to user space (classify.emit: change):
         "repeats": pa.Column("int64", pa.Check.ge(0)),
-        "label": pa.Column("int8", pa.Check.isin([-1, *CLASS_NAMES])),  # -1: a flow that no generator made
+        "label": _label_or_neither,
         # CLOCK_MONOTONIC on both sides, in the order in which they happen:
         "t_packet_ns": pa.Column("int64"),  # XDP saw the packet that triggered the classification
         "t_sent_ns": pa.Column("int64"),  # the collector sent its event to user space (kernel arm: = t_packet_ns)
@@ -228,6 +239,20 @@ FLOOD = pa.DataFrameSchema(
     },
     strict=True,
     name="flood",
+)
+
+JUDGED = pa.DataFrameSchema(
+    {
+        "scenario": pa.Column("str"),
+        **CLOSED_WINDOWS.columns,
+        "application": pa.Column("str", pa.Check.isin(APPLICATIONS)),
+        "label": _label_or_neither,
+        "forest": _label,  # what the deployed forest says, then the baselines
+        "one_threshold": _label,
+        "majority": _label,
+    },
+    strict=True,
+    name="judged",
 )
 
 METRICS = pa.DataFrameSchema(

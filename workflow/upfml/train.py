@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from upfml import model, tables
+from upfml.baselines import Baselines
 from upfml.voting import round_shares
 
 
@@ -39,17 +40,21 @@ def fit(
     return round_shares(forest.fit(rows[tables.FEATURES].to_numpy(), rows["label"].to_numpy()))
 
 
-def score(forest: model.TreeModel, windows: pd.DataFrame, split: str) -> dict[str, Any]:
-    """The forest's scores on the windows whose column `split` says test (see `scores`)."""
+def score(forest: model.TreeModel, beside: Baselines, windows: pd.DataFrame, split: str) -> dict[str, Any]:
+    """The forest's scores on the windows whose column `split` says test (see `scores`), and the baselines' beside."""
     rows = windows[windows[split] == "test"]
-    return scores(rows["label"].to_numpy(), forest.predict(rows[tables.FEATURES].to_numpy()))
+    truth = rows["label"].to_numpy()
+    found = scores(truth, forest.predict(rows[tables.FEATURES].to_numpy()))
+    for name, said in (("majority", beside.majority(rows)), ("one_threshold", beside.one_threshold(rows))):
+        found[f"{name}_accuracy"] = float(accuracy_score(truth, said))
+        found[f"{name}_balanced_accuracy"] = float(balanced_accuracy_score(truth, said))
+    return found
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     """Accuracy with its 95% Wilson interval, balanced accuracy, per-class scores and the confusion matrix.
 
-    `truth` and `predicted` have shape (n,), n > 0; rows of the matrix are true classes. `majority_accuracy` is what
-    always naming the more frequent class would reach.
+    `truth` and `predicted` have shape (n,), n > 0; rows of the matrix are true classes.
     """
     labels = list(tables.CLASS_NAMES)
     right = int((truth == predicted).sum())
@@ -60,7 +65,6 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         "accuracy_low": float(interval.low),
         "accuracy_high": float(interval.high),
         "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
-        "majority_accuracy": float(np.bincount(truth).max() / len(truth)),
         "test_windows": len(truth),
         "per_class": {
             tables.CLASS_NAMES[label]: {

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from upfml import arms, paper
+from upfml.baselines import Baselines
 from upfml.figures import style
 from upfml.metrics import (
     Estimate,
@@ -38,22 +39,26 @@ class _Score:
     trials: list[float]
     balanced: float
     majority: float
+    one_threshold: float
     published: float | None
     counts: NDArray[np.int64]
 
 
 @style.styled
-def draw(decisions: pd.DataFrame, turns: pd.DataFrame, scores: dict[str, Any], window_ms: float) -> Figure:
+def draw(
+    decisions: pd.DataFrame, turns: pd.DataFrame, scores: dict[str, Any], baselines: Baselines, window_ms: float
+) -> Figure:
     """Accuracies on a scale that is logarithmic in the error, so that 99.6 and 99.97 % are told apart.
 
-    Confusion matrices are those of the paper's arms. Takes gathered decisions and turns (metrics.gather), and
-    scores.json. Raises UserError without an arm of kind kernel or user.
+    Confusion matrices are those of the paper's arms. Takes gathered decisions and turns (metrics.gather), scores.json,
+    and the baselines of the split that the runs' forest was trained on. Raises UserError without an arm of kind kernel
+    or user.
     """
     present = style.in_order(classifying(decisions))
     roles = {role: arms.papers(role, present) for role in ("user", "kernel")}
     metrics = from_decisions(decisions)
     drawn = [_offline(scores[split], split) for split in _SPLITS]
-    drawn += [_live(decisions, metrics, arm, roles) for arm in present]
+    drawn += [_live(decisions, metrics, baselines, arm, roles) for arm in present]
 
     figure = style.sheet(style.PAGE_IN, 3.0 + 0.28 * len(drawn))
     with_matrix = [score for score in drawn if score.arm in ("sklearn", *roles.values())]
@@ -69,7 +74,8 @@ def draw(decisions: pd.DataFrame, turns: pd.DataFrame, scores: dict[str, Any], w
     style.small_print(
         figure,
         f"{style.runs_print(turns, present, window_ms)} Windows classified: {windows}. "
-        "Bars: 95 % intervals, Wilson over windows (scikit-learn), bootstrap over trials (live traffic).",
+        "Bars: 95 % intervals, Wilson over windows (scikit-learn), bootstrap over trials (live traffic). "
+        f"One threshold (its own on the split by flow): {baselines.in_words()}.",
     )
     return figure
 
@@ -82,14 +88,23 @@ def _offline(score: dict[str, Any], split: str) -> _Score:
         trials=[],
         balanced=100 * score["balanced_accuracy"],
         majority=100 * score["majority_accuracy"],
+        one_threshold=100 * score["one_threshold_accuracy"],
         published=paper.published("accuracy", "sklearn") if split == "random" else None,  # the paper's split
         counts=np.array(score["confusion"]),
     )
 
 
-def _live(decisions: pd.DataFrame, metrics: pd.DataFrame, arm: str, roles: dict[str, str]) -> _Score:
+def _live(
+    decisions: pd.DataFrame, metrics: pd.DataFrame, baselines: Baselines, arm: str, roles: dict[str, str]
+) -> _Score:
     trials = by_trial(metrics, arm, "accuracy")
     role = next((role for role, stands_in in roles.items() if stands_in == arm), None)
+    mine = decisions[decisions["arm"] == arm]
+    by_threshold = [
+        counts.trace() / counts.sum()
+        for _, rows in mine.groupby("trial")
+        for counts in [confusion(rows.assign(predicted=baselines.one_threshold(rows)))]
+    ]
     return _Score(
         label=f"{style.name(arm)},\nlive traffic",
         arm=arm,
@@ -97,8 +112,9 @@ def _live(decisions: pd.DataFrame, metrics: pd.DataFrame, arm: str, roles: dict[
         trials=trials.tolist(),
         balanced=float(by_trial(metrics, arm, "balanced_accuracy").mean()),
         majority=float(by_trial(metrics, arm, "majority_accuracy").mean()),
+        one_threshold=100 * float(np.mean(by_threshold)),
         published=paper.published("accuracy", role) if role else None,
-        counts=confusion(decisions[decisions["arm"] == arm]),
+        counts=confusion(mine),
     )
 
 
@@ -116,6 +132,7 @@ def _accuracies(axes: Axes, scores: list[_Score]) -> None:
             )
         marks: list[tuple[float, float, str, str, int, str | None]] = [
             (score.majority, height, "|", style.GREY, 11, "larger class, always"),
+            (score.one_threshold, height, "x", style.GREY, 5, "one threshold"),
             (score.balanced, height, "s", "white", 5, "balanced accuracy"),
             (estimate.value, height, look.marker, look.colour, 6, None),
         ]

@@ -1,15 +1,16 @@
-/* URLLC traffic: the sender of periodic control messages, and the sink that takes them.
+/* URLLC traffic: the sender of control messages, and the sink that takes them.
  *
  *	control send ACCOUNT	sends until SIGTERM, then writes its own account as JSON to the file ACCOUNT
  *	control sink		listens on every destination port of the plan, reads and discards
  *
  * Both read the plan on stdin, one flow a line:
  *
- *	protocol source port destination port period_ns jitter_ns payload_bytes phase_ns seed
+ *	protocol source port destination port spacing period_ns jitter_ns payload_bytes phase_ns seed
  *
- * protocol is IANA's number (6 or 17), addresses are numeric. Flow f sends its message k at
- * t0 + phase + k * period + a jitter drawn uniformly from [-jitter, jitter]. Deadlines are absolute, so a late
- * message does not move the next one and periods do not drift. When they can work, `send` says "sending" and
+ * protocol is IANA's number (6 or 17), addresses are numeric, spacing is "periodic" or "events". A periodic flow sends
+ * its message k at t0 + phase + k * period + a jitter drawn uniformly from [-jitter, jitter]. Events begin at t0 + phase
+ * and follow each other after times drawn from an exponential distribution whose mean is the period. Deadlines are
+ * absolute, so a late message does not move the next one and periods do not drift. When they can work, `send` says "sending" and
  * `sink` says "ready" on stdout.
  */
 #define _GNU_SOURCE
@@ -53,9 +54,10 @@ struct flow {
 	int protocol;
 	struct sockaddr_storage source, destination;
 	socklen_t address_size;
+	bool events; /* period_ns is the mean of their distances */
 	uint64_t period_ns, jitter_ns, phase_ns;
 	size_t payload_bytes;
-	uint64_t random; /* state of the jitter's generator */
+	uint64_t random; /* state of the generator of jitter and distances */
 	uint64_t sequence; /* k of the message that is due next */
 	uint64_t deadline_ns; /* of that message, CLOCK_MONOTONIC */
 	int socket;
@@ -101,19 +103,23 @@ static socklen_t parse_address(const char *host, const char *port, struct sockad
 
 static void read_plan(void)
 {
-	char line[512], source[64], destination[64], source_port[8], destination_port[8];
+	char line[512], source[64], destination[64], source_port[8], destination_port[8], spacing[16];
 
 	while (fgets(line, sizeof(line), stdin)) {
 		struct flow *flow = &flows[flow_count];
 
 		if (flow_count == MAX_FLOWS)
 			fail("more than %d flows", MAX_FLOWS);
-		if (sscanf(line, "%d %63s %7s %63s %7s %" SCNu64 " %" SCNu64 " %zu %" SCNu64 " %" SCNu64,
-			   &flow->protocol, source, source_port, destination, destination_port, &flow->period_ns,
-			   &flow->jitter_ns, &flow->payload_bytes, &flow->phase_ns, &flow->random) != 10)
+		if (sscanf(line, "%d %63s %7s %63s %7s %15s %" SCNu64 " %" SCNu64 " %zu %" SCNu64 " %" SCNu64,
+			   &flow->protocol, source, source_port, destination, destination_port, spacing,
+			   &flow->period_ns, &flow->jitter_ns, &flow->payload_bytes, &flow->phase_ns,
+			   &flow->random) != 11)
 			fail("not a flow: %s", line);
 		if (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP)
 			fail("neither TCP (6) nor UDP (17): %s", line);
+		flow->events = !strcmp(spacing, "events");
+		if (!flow->events && strcmp(spacing, "periodic"))
+			fail("neither periodic nor events: %s", line);
 		if (!flow->period_ns)
 			fail("a period of zero: %s", line);
 		if (flow->payload_bytes < sizeof(struct header) || flow->payload_bytes > MAX_PAYLOAD)
@@ -156,7 +162,13 @@ static uint64_t draw(uint64_t *state)
 	return *state * 0x2545F4914F6CDD1DULL;
 }
 
-static void set_deadline(struct flow *flow, uint64_t t0_ns)
+/* Drawn uniformly from (0, 1]: the upper 53 bits of a draw, which a double holds exactly. */
+static double draw_share(uint64_t *state)
+{
+	return (double)((draw(state) >> 11) + 1) / (double)(1ULL << 53);
+}
+
+static void set_periodic_deadline(struct flow *flow, uint64_t t0_ns)
 {
 	/* Moved by jitter_ns, so that the sum below cannot fall under zero. */
 	uint64_t shift_ns = draw(&flow->random) % (2 * flow->jitter_ns + 1);
@@ -165,6 +177,16 @@ static void set_deadline(struct flow *flow, uint64_t t0_ns)
 	/* Jitter above half a period could put a message before the previous one: they keep their order. */
 	if (due_ns > flow->deadline_ns)
 		flow->deadline_ns = due_ns;
+}
+
+static void set_deadline(struct flow *flow, uint64_t t0_ns)
+{
+	if (!flow->events)
+		set_periodic_deadline(flow, t0_ns);
+	else if (!flow->sequence)
+		flow->deadline_ns = t0_ns + flow->phase_ns;
+	else
+		flow->deadline_ns += (uint64_t)(-log(draw_share(&flow->random)) * (double)flow->period_ns);
 }
 
 static void open_flow(struct flow *flow)

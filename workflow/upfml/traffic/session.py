@@ -1,4 +1,4 @@
-"""All traffic of one capture or trial: server, sink, sender and players, from the first packet to the manifest."""
+"""All traffic of one capture or trial: every generator, from the first packet to the manifest."""
 
 from __future__ import annotations
 
@@ -17,15 +17,29 @@ import pandas as pd
 from upfml import tables
 from upfml.errors import UserError
 from upfml.testbed.host import Host, stop
-from upfml.traffic import video
+from upfml.traffic import gstreamer, video
+from upfml.traffic.application import Application, Place
 from upfml.traffic.control import lines, plan
+from upfml.traffic.download import Download
+from upfml.traffic.gaming import Gaming
 from upfml.traffic.ladder import INDEX
+from upfml.traffic.telemetry import Telemetry
+from upfml.traffic.voice import Voice
+from upfml.traffic.webserver import WebServer
 
 SERVER, SINK, SENDER = "nginx", "control-sink", "control-sender"
 
+FURTHER: dict[str, Callable[[Mapping[str, Any], Place], Application]] = {
+    "download": Download,
+    "voice": Voice,
+    "gaming": Gaming,
+    "telemetry": Telemetry,
+}
+"""Applications by their names in the configuration's `applications`; event_control is in the plan (control.py)."""
+
 _START_S = 15.0  # for a generator to say that it works; the slowest, the scan of GStreamer's plugins, takes 1 to 3 s
 _LEAVE_S = 3.0  # for a player to end after SIGINT
-_DRAIN_S = 2.0  # for the server to notice that the players have gone, behind a full queue on N3
+_DRAIN_S = 2.0  # for a server to notice that its clients have gone, behind a full queue on N3
 
 
 @dataclass
@@ -38,10 +52,11 @@ class _Player:
 class Session:
     """Context manager: traffic flows while inside it, as long as the caller calls `tend` about ten times a second.
 
-    `traffic` is the configuration's `traffic`; `ran` and `dn` are the hosts of UE and data network, reached at
-    `ue_address` and `dn_address`; `ladder` is the folder that ladder.encode made, `control` the program that
-    control.build made. Logs and everything else that the generators write go to `workdir`. New clients arrive for
-    `duration_s` seconds from the start. Enter and tend from the main thread (see Host.start).
+    `traffic` is the configuration's `traffic`, with `applications` where there are further ones; `ran` and `dn` are the
+    hosts of UE and data network, reached at `ue_address` and `dn_address`; `ladder` is the folder that ladder.encode
+    made, `control` the program that control.build made. Logs and everything else that the generators write go to
+    `workdir`. New clients arrive for `duration_s` seconds from the start. Enter and tend from the main thread (see
+    Host.start).
 
     Raises UserError, on entry and from `tend`, when a generator does not start or has died.
     """
@@ -64,6 +79,10 @@ class Session:
         self._ue_address = ue_address
         self._ladder, self._control, self._workdir = ladder.resolve(), control.resolve(), workdir.resolve()
         self._plan = plan(traffic, seed, ue_address, dn_address)
+        place = Place(ue_address, dn_address, self._workdir, seed, duration_s)
+        further = traffic.get("applications", {})
+        self._applications = [make(further[name], place) for name, make in FURTHER.items() if name in further]
+        self._server = video.server(self._workdir / SERVER, self._ladder, ue_address)
         self._buffer_s = float(traffic["video"]["buffer_s"])
         self._coming = video.visits(traffic["video"], seed, duration_s)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -108,14 +127,15 @@ class Session:
     def flows(self) -> pd.DataFrame:
         """tables.FLOWS, after the session: the true class of every flow, as the generators that made them know it.
 
-        URLLC from the plan, eMBB from the server's access log.
+        Control from the plan, video from its server's access log, further applications from their own logs.
         """
-        embb = video.flows(self._access_log.read_text(), self._ue_address)
-        return pd.concat([self._plan[list(tables.FLOWS.columns)], embb], ignore_index=True)
+        streamed = video.flows(self._server.log(), self._ue_address)
+        further = [application.flows() for application in self._applications]
+        return pd.concat([self._plan[list(tables.FLOWS.columns)], streamed, *further], ignore_index=True)
 
     def rungs(self) -> pd.DataFrame:
         """tables.RUNGS, after the session: the segments that the players asked for."""
-        return video.rungs(self._access_log.read_text(), tables.read_json(self._ladder / INDEX), self._began_epoch_s)
+        return video.rungs(self._server.log(), tables.read_json(self._ladder / INDEX), self._began_epoch_s)
 
     def report(self) -> dict[str, Any]:
         """After the session: the sender's own account, and how many clients started, and played a segment."""
@@ -125,16 +145,12 @@ class Session:
         }
 
     @property
-    def _access_log(self) -> Path:
-        return self._workdir / "access.log"
-
-    @property
     def _account(self) -> Path:
         return self._workdir / "sender.json"
 
     @property
     def _home(self) -> Path:
-        return self._workdir / "player-home"
+        return gstreamer.home(self._workdir)
 
     def _log(self, name: str) -> Path:
         return self._workdir / f"{name}.log"
@@ -145,24 +161,19 @@ class Session:
         return self._log(name)
 
     def _start_generators(self) -> None:
-        """Server, sink, sender, in this order; returns when each of them says that it works."""
-        (self._workdir / "nginx-temp").mkdir(parents=True, exist_ok=True)
-        self._home.mkdir(mode=0o700, exist_ok=True)
-        pid_file = self._workdir / "nginx.pid"
-        for left_over in (pid_file, self._access_log, self._account):
-            left_over.unlink(missing_ok=True)
+        """Server, sink, sender, applications, in this order; returns when each of them says that it works."""
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._account.unlink(missing_ok=True)
 
-        scan = self._dn.start(video.check_player(self._home), log=self._fresh_log("player-check"))
+        scan = self._dn.start(gstreamer.check(self._home), log=self._fresh_log("player-check"))
         self._cleanup.callback(stop, scan)
         self._wait(lambda: scan.poll() is not None, "GStreamer did not finish the scan of its plugins")
         if scan.returncode:
             raise self._died("player-check", scan)
 
-        (self._workdir / "nginx.conf").write_text(video.server_config(self._workdir, self._ladder, self._ue_address))
-        self._launch(SERVER, self._ran, video.server(self._workdir))
-        self._cleanup.callback(self._drain_server)
-        # nginx writes its pid after it has begun to listen.
-        self._wait_for(SERVER, pid_file.exists)
+        self._launch(SERVER, self._ran, self._server.prepare())
+        self._cleanup.callback(self._drain, SERVER, self._server)
+        self._wait_for(SERVER, self._server.listens)
 
         plan_file = self._workdir / "plan.txt"
         plan_file.write_text(lines(self._plan))
@@ -170,6 +181,12 @@ class Session:
         self._wait_for(SINK, lambda: self._said(SINK, "ready"))
         self._launch(SENDER, self._ran, [self._control, "send", self._account], stdin=plan_file)
         self._wait_for(SENDER, lambda: self._said(SENDER, "sending"))
+
+        for program in (each for application in self._applications for each in application.programs()):
+            self._launch(program.name, self._ran if program.on == "ran" else self._dn, program.command)
+            if program.server:
+                self._cleanup.callback(self._drain, program.name, program.server)
+            self._wait_for(program.name, program.ready)
 
     def _said(self, name: str, word: str) -> bool:
         return word in self._log(name).read_text().split()
@@ -220,10 +237,10 @@ class Session:
             stop(player.process, grace_s=_LEAVE_S, by=signal.SIGINT)
         self._players.clear()
 
-    def _drain_server(self) -> None:
-        """Wait until the server has noticed that the players have gone: it logs a request when the request ends."""
+    def _drain(self, name: str, server: WebServer) -> None:
+        """Wait until a server has noticed that its clients have gone: it logs a request when the request ends."""
         deadline = time.monotonic() + _DRAIN_S
-        while _connections(self._processes[SERVER].pid) and time.monotonic() < deadline:
+        while server.connections(self._processes[name].pid) and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _died(self, name: str, process: subprocess.Popen[bytes]) -> UserError:
@@ -232,13 +249,3 @@ class Session:
             f"the traffic generator {name} ended with status {process.returncode}; its last words:\n{tail}",
             f"mend what they name and run again; the whole log is {self._log(name)}",
         )
-
-
-def _connections(pid: int) -> int:
-    """TCP connections to the video's port that are open in the network of process `pid`; 0 when it has ended."""
-    try:
-        rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    except OSError:
-        return 0
-    held = {"01", "08"}  # ESTABLISHED, and CLOSE_WAIT, which the server has not closed yet
-    return sum(row[1].endswith(f":{video.PORT:04X}") and row[3] in held for row in rows)

@@ -1,0 +1,101 @@
+# Does it generalise? The deployed forest, and the baselines, on scenarios that it was not trained on.
+
+
+rule generalise_run:
+    input:
+        testbed="results/testbed.json",
+        ladder="results/traffic/ladder",
+        control="results/traffic/control",
+    output:
+        packets=f"{SCENARIO}/packets.parquet",
+        flows=f"{SCENARIO}/flows.parquet",
+        rungs=f"{SCENARIO}/rungs.parquet",
+        loss=f"{SCENARIO}/loss.json",
+        run=f"{SCENARIO}/run.json",
+        provenance=f"{SCENARIO}/provenance.json",
+        sampling=directory(f"{SCENARIO}/sampling"),
+    log:
+        "results/logs/generalise-{scenario}.log",
+    threads: ALL_CORES
+    params:
+        config=scenario_section,
+    message:
+        "Capturing scenario {wildcards.scenario}"
+    script:
+        "../scripts/generalise_run.py"
+
+
+rule generalise_judge:
+    input:
+        packets=scenario_files("packets.parquet"),
+        flows=scenario_files("flows.parquet"),
+        losses=scenario_files("loss.json"),
+        runs=scenario_files("run.json"),
+        trained_windows="results/windows/windows.parquet",
+        trained_flows="results/capture/flows.parquet",
+        forest=f"results/train/{DEPLOYED_POINT}/forest.joblib",
+        baselines="results/train/baselines.json",
+    output:
+        judged="results/generalise.parquet",
+        summary="results/generalise.json",
+    log:
+        "results/logs/generalise.log",
+    params:
+        config=section("seed", "features"),
+        model={
+            **config["model"]["deployed"],
+            **{key: config["model"][key] for key in ("kind", "min_samples_leaf")},
+        },
+        scenarios=config["generalise"]["scenarios"],
+    message:
+        "Judging the forest on scenarios that it was not trained on"
+    script:
+        "../scripts/generalise.py"
+
+
+rule generalise_page:
+    input:
+        "results/generalise.json",
+    output:
+        report(
+            "results/generalise.md",
+            caption="../report/generalise.rst",
+            category="Numbers",
+        ),
+    log:
+        "results/logs/generalise_page.log",
+    message:
+        "Writing down how the forest generalises"
+    script:
+        "../scripts/generalise_page.py"
+
+
+rule figure_generalise:
+    input:
+        "results/generalise.json",
+    output:
+        pdf=report(
+            "figures/generalise.pdf",
+            caption="../report/generalise.rst",
+            category="Classification",
+            labels={"figure": "Does it generalise?", "format": "PDF"},
+        ),
+        png=report(
+            "figures/generalise.png",
+            caption="../report/generalise.rst",
+            category="Classification",
+            labels={"figure": "Does it generalise?", "format": "PNG"},
+        ),
+    log:
+        "results/logs/figure_generalise.log",
+    message:
+        "Drawing how the forest generalises"
+    script:
+        "../scripts/figure_generalise.py"
+
+
+rule generalise:
+    input:
+        rules.generalise_page.output,
+        rules.figure_generalise.output,
+    localrule: True

@@ -1,0 +1,21 @@
+"""One scenario's traffic. In: its config, video and sender. Out: packets, flows (true classes), loss, run facts."""
+
+from pathlib import Path
+
+from upfml import experiment
+from upfml.arms import Arm
+from upfml.generalise import evaluation
+from upfml.glue import rule
+
+with rule(snakemake):
+    config = snakemake.params.config
+    experiment.run(
+        config,
+        Arm("capture"),
+        seed=evaluation.traffic_seed(config, snakemake.wildcards.scenario),
+        **config["generalise"],
+        ladder=Path(snakemake.input.ladder),
+        control=Path(snakemake.input.control),
+        model=None,
+        out=Path(snakemake.output.packets).parent,
+    )
