@@ -1,6 +1,7 @@
 # `make help` lists the targets.
 
 CORES ?= 4
+CONFIG ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: all test setup lint lock report pictures clean help
@@ -26,8 +27,13 @@ lock: ## write envs/requirements.lock anew from envs/requirements.in (needs uv)
 	uv pip compile --quiet --generate-hashes --python /usr/bin/python3 --no-emit-index-url --no-emit-find-links \
 		--no-header envs/requirements.in --output-file envs/requirements.lock
 
-report: setup ## make results/report.html of a finished run
-	snakemake --report results/report.html
+# With a preset: make report CONFIG=presets/paper.yaml. Benchmarks are in it when they have been made.
+REPORTED = all $(if $(wildcard figures/bench_live.png),bench)
+SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+
+report: setup ## make results/report.html, one file for any browser, of a finished run
+	$(SNAKEMAKE) $(REPORTED)
+	$(SNAKEMAKE) $(REPORTED) --report results/report.html --report-stylesheet workflow/report/report.css
 
 pictures: setup ## put the figures of a finished run, and the workflow's picture, into docs/ for the README
 	cp figures/*.png docs/
