@@ -30,6 +30,11 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/bench.smk"
 
 
+if not config["replay"]:
+
+    include: "workflow/rules/archive.smk"
+
+
 # What `all` makes. With captures in place of the test bed: what needs no live run.
 TARGETS = [rules.figure_sweep.output, rules.accuracy_causes.input, rules.exactness.output]
 if not config["replay"]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.workflow import CONFIG, SNAKEMAKE, gone, namespaces, snakemake
+from tests.e2e.workflow import CONFIG, ROOT, SNAKEMAKE, gone, namespaces, snakemake
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +39,12 @@ def finished(killed: Path) -> Path:
     done = snakemake(killed, "--rerun-incomplete", "all")
     assert done.returncode == 0, done.stderr[-5000:]
     return killed
+
+
+@pytest.fixture(scope="session")
+def report(finished: Path) -> Path:
+    """The finished run's report, made as by `make report`."""
+    style = str(ROOT / "workflow/report/report.css")
+    done = snakemake(finished, "all", "--report", "results/report.html", "--report-stylesheet", style)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return finished / "results/report.html"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
-from tests.e2e.workflow import ROOT, snakemake
 
 FIGURES = {
     "2. Traffic": 1,
@@ -26,26 +26,20 @@ PAGES = {"1. The answer": 2, "8. Provenance": 2}
 
 
 @pytest.fixture(scope="module")
-def report(finished: Path) -> Path:
-    """The report, in a folder where nothing else is that it could fetch."""
-    made = finished / "elsewhere/report.html"
-    made.parent.mkdir()
-    done = snakemake(
-        finished, "all", "--report", str(made), "--report-stylesheet", str(ROOT / "workflow/report/report.css")
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return made
+def alone(report: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report in a folder where nothing else is that it could fetch."""
+    return shutil.copy(report, tmp_path_factory.mktemp("elsewhere") / "report.html")
 
 
 @pytest.fixture(scope="module")
-def browser(report: Path) -> Iterator[Chrome]:
+def browser(alone: Path) -> Iterator[Chrome]:
     """Headless Chromium with the report open, as from a double click."""
     options = ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1500,950"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with Chrome(options, Service("/usr/bin/chromedriver")) as browser:
-        browser.get(report.as_uri())
+        browser.get(alone.as_uri())
         yield browser
 
 
@@ -113,11 +107,11 @@ def test_every_result_has_a_caption(browser: Chrome) -> None:
     assert [path for path, caption in captions if len(caption) < 100] == []
 
 
-def test_nothing_went_wrong_and_nothing_was_fetched(browser: Chrome, report: Path) -> None:
+def test_nothing_went_wrong_and_nothing_was_fetched(browser: Chrome, alone: Path) -> None:
     """Last, after all that was clicked."""
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = {m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"}
-    assert report.as_uri() in asked
+    assert alone.as_uri() in asked
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:", "chrome-extension:"))] == []
-    assert [url for url in asked if url.startswith("file:") and url != report.as_uri()] == []
+    assert [url for url in asked if url.startswith("file:") and url != alone.as_uri()] == []
