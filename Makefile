@@ -16,7 +16,7 @@ setup: ## install what the machine lacks: Debian packages, kernel headers, .venv
 	@envs/setup.sh
 
 venv: ## make .venv alone; needs no root
-	@envs/setup.sh venv
+	@bash envs/setup.sh venv
 
 lint: setup ## check style and types of everything
 	ruff check

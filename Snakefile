@@ -10,6 +10,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/reporting.smk"
 include: "workflow/rules/provision.smk"
 include: "workflow/rules/testbed.smk"
 include: "workflow/rules/traffic.smk"
@@ -38,14 +39,10 @@ if not config["replay"]:
 # What `all` makes. With captures in place of the test bed: what needs no live run.
 TARGETS = [rules.figure_sweep.output, rules.accuracy_causes.input, rules.exactness.output]
 if not config["replay"]:
-<<<<<<< HEAD
-    TARGETS += [rules.figures.input, rules.paper_vs_here.output, rules.comparison.output, rules.provenance.output]
-=======
 
     report: "workflow/report/first_page.rst"
 
     TARGETS += [rules.figures.input, rules.report_pages.input]
->>>>>>> e8132a7 (Report: a first page made from the numbers, pages as HTML, one line a figure, in the order of the story)
 
 
 rule all:

@@ -32,8 +32,8 @@ for drawing in drawings:
         log:
             f"redrawn/logs/{drawing['rule']}.log",
         params:
-            script=drawing["script"],
             **drawing["params"],
+            script=drawing["script"],
         message:
             "Drawing {output} again"
         script:

@@ -1,19 +1,5 @@
 # A finished run in one file, from which its figures can be drawn again without its kernel, its network or root.
 
-from upfml import archive
-
-FIGURE_RULES = [rule for rule in workflow.rules if set(rule.output) & set(rules.figures.input)]
-
-
-def drawings(wildcards):
-    return [archive.drawing(rule, wildcards) for rule in FIGURE_RULES]
-
-
-def made_by(wildcards, input):
-    """The rule that makes each file; the report is made by Snakemake itself."""
-    makers = {path: [rule.name for rule in workflow.rules if rule.is_producer(path)] for path in input}
-    return {path: (names or ["report"])[0] for path, names in makers.items()}
-
 
 rule archive:
     input:
@@ -23,7 +9,7 @@ rule archive:
         rules.paper_vs_here.output,
         rules.windows.output,
         rules.provision.output,
-        lambda wildcards: archive.tables_of(drawings(wildcards)),
+        drawn_from,
         expand("results/train/{point}/scores.json", point=POINTS),
         run_files("run.json"),
         run_files("provenance.json"),
