@@ -6,9 +6,9 @@ from upfml import pages, tables
 
 METRICS = pd.DataFrame(
     [
-        ("kernel", "depth10-trees10", 1, "accuracy", 99.5, "%"),
-        ("kernel", "depth10-trees10", 2, "accuracy", 99.25, "%"),
-        ("sklearn", "depth10-trees10", 0, "accuracy_random", 99.75, "%"),
+        ("kernel", 1, "accuracy", 99.5, "%"),
+        ("kernel", 2, "accuracy", 99.25, "%"),
+        ("sklearn", 0, "accuracy_random", 99.75, "%"),
     ],
     columns=list(tables.METRICS.columns),
 )

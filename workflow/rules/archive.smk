@@ -7,6 +7,7 @@ rule archive:
         rules.report_pages.input,
         rules.accuracy_causes.input,
         rules.paper_vs_here.output,
+        rules.comparison.output,
         rules.windows.output,
         rules.provision.output,
         drawn_from,

@@ -37,6 +37,7 @@ rule first_page:
     input:
         metrics="results/metrics.parquet",
         exactness="results/exactness.json",
+        comparison="results/comparison.json",
         paper_vs_here="results/paper_vs_here.json",
         provenance="results/provenance.json",
     output:
@@ -58,6 +59,19 @@ rule page_of_paper_vs_here:
         "results/logs/page_of_paper_vs_here.log",
     message:
         "Making a page of the paper's numbers and ours"
+    script:
+        "../scripts/page.py"
+
+
+rule page_of_comparison:
+    input:
+        "results/comparison.md",
+    output:
+        page_file("comparison", "The arms against each other", "The answer"),
+    log:
+        "results/logs/page_of_comparison.log",
+    message:
+        "Making a page of the arms against each other"
     script:
         "../scripts/page.py"
 
@@ -94,6 +108,7 @@ rule report_pages:
     input:
         rules.first_page.output,
         rules.page_of_paper_vs_here.output,
+        rules.page_of_comparison.output,
         rules.page_of_metrics.output,
         rules.page_of_provenance.output,
     localrule: True

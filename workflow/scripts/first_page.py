@@ -1,8 +1,8 @@
-"""The report's opening page. In: metrics, exactness, comparison with the paper, provenance. Out: reStructuredText."""
+"""The report's opening page. In: metrics, exactness, both comparisons, provenance. Out: reStructuredText."""
 
 from pathlib import Path
 
-from upfml import firstpage, tables
+from upfml import comparison, firstpage, tables
 from upfml.glue import rule
 
 with rule(snakemake):
@@ -12,6 +12,7 @@ with rule(snakemake):
             firstpage.page(
                 tables.read(inputs.metrics, tables.METRICS),
                 tables.read_json(inputs.exactness),
+                [comparison.Row(**row) for row in tables.read_json(inputs.comparison)],
                 tables.read_json(inputs.paper_vs_here),
                 tables.read_json(inputs.provenance),
             )
