@@ -131,6 +131,17 @@ def test_without_the_arm_none_nothing_is_said_of_forwarding_alone() -> None:
     assert "over forwarding alone" not in page(metrics[metrics["arm"] != "none"])
 
 
+def test_the_strongest_arms_are_compared_and_those_as_in_the_paper_beside_them() -> None:
+    metrics = measured()
+    paper = metrics.replace({"arm": {"user": "user-perf", "kernel": "kernel-packet-perf"}})
+    native = metrics.replace({"arm": {"user": "native"}})
+    best = firstpage.strongest(pd.concat([paper, native, metrics]))
+    assert best == {"user": "native", "kernel": "kernel"}
+    assert firstpage.strongest(paper) == {"user": "user-perf", "kernel": "kernel-packet-perf"}
+    assert "kernel-packet-perf against user-perf" in page(paper)
+    assert "kernel-packet-perf against user-perf" in page(pd.concat([paper, metrics[metrics["arm"] != "none"]]))
+
+
 def test_an_arm_that_is_missing_is_named() -> None:
     metrics = measured()
     with pytest.raises(UserError, match="user"):
