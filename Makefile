@@ -1,9 +1,10 @@
 # `make help` lists the targets.
 
 CORES ?= 4
+CONFIG ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all test setup lint lock report pictures clean help
+.PHONY: all test setup venv lint lock report archive redraw pictures clean help
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
 	snakemake --cores $(CORES) all
@@ -14,11 +15,14 @@ test: setup ## run every test
 setup: ## install what the machine lacks: Debian packages, kernel headers, .venv (as root)
 	@envs/setup.sh
 
+venv: ## make .venv alone; needs no root
+	@bash envs/setup.sh venv
+
 lint: setup ## check style and types of everything
 	ruff check
 	ruff format --check
 	mypy
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check Snakefile workflow
 	python workflow/lint.py
 	find bpf workflow tests -name '*.[ch]' | xargs clang-format --dry-run -Werror
 
@@ -26,8 +30,19 @@ lock: ## write envs/requirements.lock anew from envs/requirements.in (needs uv)
 	uv pip compile --quiet --generate-hashes --python /usr/bin/python3 --no-emit-index-url --no-emit-find-links \
 		--no-header envs/requirements.in --output-file envs/requirements.lock
 
-report: setup ## make results/report.html of a finished run
-	snakemake --report results/report.html
+# With a preset: make report CONFIG=presets/paper.yaml. Benchmarks are in it when they have been made.
+REPORTED = all $(if $(wildcard figures/bench_live.png),bench)
+SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+
+report: setup ## make results/report.html, one file for any browser, of a finished run
+	$(SNAKEMAKE) $(REPORTED)
+	$(SNAKEMAKE) $(REPORTED) --report results/report.html --report-stylesheet workflow/report/report.css
+
+archive: report ## pack a finished run into results/archive.zip, an RO-Crate
+	$(SNAKEMAKE) archive
+
+redraw: venv ## in an unpacked archive: draw its figures again, into redrawn/; needs no root
+	PYTHONPATH=workflow snakemake --cores $(CORES) --forceall --snakefile workflow/redraw.smk
 
 pictures: setup ## put the figures of a finished run, and the workflow's picture, into docs/ for the README
 	cp figures/*.png docs/

@@ -10,6 +10,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/reporting.smk"
 include: "workflow/rules/provision.smk"
 include: "workflow/rules/testbed.smk"
 include: "workflow/rules/traffic.smk"
@@ -31,11 +32,18 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/bench.smk"
 
 
+if not config["replay"]:
+
+    include: "workflow/rules/archive.smk"
+
+
 # What `all` makes. With captures in place of the test bed: what needs no live run.
 TARGETS = [rules.figure_sweep.output, rules.accuracy_causes.input, rules.exactness.output]
 if not config["replay"]:
-    TARGETS += [rules.figures.input, rules.paper_vs_here.output, rules.comparison.output, rules.provenance.output]
-    TARGETS += [rules.generalise.input]
+
+    report: "workflow/report/first_page.rst"
+
+    TARGETS += [rules.figures.input, rules.report_pages.input, rules.generalise.input]
 
 
 rule all:

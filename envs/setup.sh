@@ -2,6 +2,8 @@
 # Prepare this machine (Debian 12) for the experiment: Debian packages, a locked Python environment in .venv, and kernel
 # headers for BCC. What is there already is left alone, so that a second run does nothing.
 #
+# With the word `venv`: .venv alone, which needs no root and is enough to draw figures.
+#
 # In: envs/debian.txt, envs/requirements.lock, and the package sources that apt and pip are configured for.
 # Root is needed only when a Debian package is missing. What apt says goes to .cache/setup.log, and is shown on failure.
 set -euo pipefail
@@ -99,9 +101,13 @@ kernel_headers() {
 }
 
 mkdir -p .cache
-debian_packages
-python_environment
-kernel_headers
+if [ "${1:-}" = venv ]; then
+	python_environment
+else
+	debian_packages
+	python_environment
+	kernel_headers
+fi
 if [ "$done_something" = no ]; then
 	echo "setup: nothing to do"
 else

@@ -5,72 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from tests.e2e.workflow import CONFIG, ROOT, gone, namespaces, snakemake
 
 from upfml import tables
 
-ROOT = Path(__file__).resolve().parents[2]
-SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]
-CONFIG = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "tests/e2e/small.yaml")]
 FIGURES = [
     *("traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"),
     *("accuracy_causes", "flow_table", "generalise"),
 ]
 POINT = "depth10-trees10"
 DECIDING = ["user", "kernel-packet-perf", "kernel"]
-
-
-def snakemake(folder: Path, *words: str, config: list[str] = CONFIG) -> subprocess.CompletedProcess[str]:
-    command = [*SNAKEMAKE, "--directory", str(folder), *words, *config]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900)
-
-
-def namespaces() -> list[str]:
-    return [path.name for path in Path("/run/netns").glob("upfe2e-*")]
-
-
-def gone(seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while namespaces() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not namespaces()
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in which a run was killed, with everything that it had started, while it captured."""
-    folder = tmp_path_factory.mktemp("workflow")
-    command = [*SNAKEMAKE, "--directory", str(folder), "all", *CONFIG]
-    with (folder / "killed.log").open("w") as log:
-        run = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        deadline = time.monotonic() + 120
-        while not (folder / "results/capture/sampling").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert run.poll() is None, (folder / "killed.log").read_text()
-        time.sleep(3)
-        assert len(namespaces()) == 3
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-    yield folder
-
-
-@pytest.fixture(scope="module")
-def finished(killed: Path) -> Path:
-    """The same folder after the run was started again."""
-    assert gone()
-    subprocess.run([*SNAKEMAKE, "--directory", str(killed), "--unlock", *CONFIG], check=True, capture_output=True)
-    done = snakemake(killed, "--rerun-incomplete", "all")
-    assert done.returncode == 0, done.stderr[-5000:]
-    return killed
 
 
 def test_a_killed_run_leaves_nothing(killed: Path) -> None:

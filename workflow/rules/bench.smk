@@ -101,18 +101,7 @@ rule figure_bench_inference:
     input:
         rules.bench_inference.output,
     output:
-        pdf=report(
-            "figures/bench_inference.pdf",
-            caption="../report/bench_inference.rst",
-            category="Benchmark",
-            labels={"figure": "Inference by engine", "format": "PDF"},
-        ),
-        png=report(
-            "figures/bench_inference.png",
-            caption="../report/bench_inference.rst",
-            category="Benchmark",
-            labels={"figure": "Inference by engine", "format": "PNG"},
-        ),
+        **figure_files("bench_inference", "Inference by engine", "Benchmark"),
     log:
         "results/logs/figure_bench_inference.log",
     message:
@@ -125,18 +114,7 @@ rule figure_bench_path:
     input:
         rules.bench_path.output,
     output:
-        pdf=report(
-            "figures/bench_path.pdf",
-            caption="../report/bench_path.rst",
-            category="Benchmark",
-            labels={"figure": "A packet's way, step by step", "format": "PDF"},
-        ),
-        png=report(
-            "figures/bench_path.png",
-            caption="../report/bench_path.rst",
-            category="Benchmark",
-            labels={"figure": "A packet's way, step by step", "format": "PNG"},
-        ),
+        **figure_files("bench_path", "A packet's way, step by step", "Benchmark"),
     log:
         "results/logs/figure_bench_path.log",
     message:
@@ -149,18 +127,7 @@ rule figure_bench_live:
     input:
         rules.bench_live.output,
     output:
-        pdf=report(
-            "figures/bench_live.pdf",
-            caption="../report/bench_live.rst",
-            category="Benchmark",
-            labels={"figure": "Packets per second at saturation", "format": "PDF"},
-        ),
-        png=report(
-            "figures/bench_live.png",
-            caption="../report/bench_live.rst",
-            category="Benchmark",
-            labels={"figure": "Packets per second at saturation", "format": "PNG"},
-        ),
+        **figure_files("bench_live", "Packets per second at saturation", "Benchmark"),
     log:
         "results/logs/figure_bench_live.log",
     message:

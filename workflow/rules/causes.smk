@@ -24,11 +24,7 @@ rule causes_page:
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
         exactness="results/exactness.json",
     output:
-        report(
-            "results/accuracy_causes.md",
-            caption="../report/accuracy_causes.rst",
-            category="Numbers",
-        ),
+        "results/accuracy_causes.md",
     log:
         "results/logs/accuracy_causes_page.log",
     message:
@@ -37,22 +33,24 @@ rule causes_page:
         "../scripts/accuracy_causes_page.py"
 
 
+rule page_of_accuracy_causes:
+    input:
+        rules.causes_page.output,
+    output:
+        page_file("accuracy_causes", "Where accuracy goes", "The answer"),
+    log:
+        "results/logs/page_of_accuracy_causes.log",
+    message:
+        "Making a page of what each cause costs in accuracy"
+    script:
+        "../scripts/page.py"
+
+
 rule figure_accuracy_causes:
     input:
         "results/accuracy_causes.json",
     output:
-        pdf=report(
-            "figures/accuracy_causes.pdf",
-            caption="../report/accuracy_causes.rst",
-            category="Classification",
-            labels={"figure": "Where accuracy goes", "format": "PDF"},
-        ),
-        png=report(
-            "figures/accuracy_causes.png",
-            caption="../report/accuracy_causes.rst",
-            category="Classification",
-            labels={"figure": "Where accuracy goes", "format": "PNG"},
-        ),
+        **figure_files("accuracy_causes", "Where accuracy goes", "Classification"),
     log:
         "results/logs/figure_accuracy_causes.log",
     message:
@@ -64,5 +62,5 @@ rule figure_accuracy_causes:
 rule accuracy_causes:
     input:
         rules.figure_accuracy_causes.output,
-        rules.causes_page.output,
+        rules.page_of_accuracy_causes.output,
     localrule: True

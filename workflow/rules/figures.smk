@@ -8,18 +8,7 @@ rule figure_traffic:
         rungs="results/capture/rungs.parquet",
         loss="results/capture/loss.json",
     output:
-        pdf=report(
-            "figures/traffic.pdf",
-            caption="../report/traffic.rst",
-            category="Traffic",
-            labels={"figure": "Traffic", "format": "PDF"},
-        ),
-        png=report(
-            "figures/traffic.png",
-            caption="../report/traffic.rst",
-            category="Traffic",
-            labels={"figure": "Traffic", "format": "PNG"},
-        ),
+        **figure_files("traffic", "Traffic", "Traffic"),
     log:
         "results/logs/figure_traffic.log",
     params:
@@ -38,18 +27,7 @@ rule figure_accuracy:
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
         baselines="results/train/baselines.json",
     output:
-        pdf=report(
-            "figures/accuracy.pdf",
-            caption="../report/accuracy.rst",
-            category="Classification",
-            labels={"figure": "Accuracy", "format": "PDF"},
-        ),
-        png=report(
-            "figures/accuracy.png",
-            caption="../report/accuracy.rst",
-            category="Classification",
-            labels={"figure": "Accuracy", "format": "PNG"},
-        ),
+        **figure_files("accuracy", "Accuracy", "Classification"),
     log:
         "results/logs/figure_accuracy.log",
     params:
@@ -66,18 +44,7 @@ rule figure_latency:
         turns=run_files("turns.parquet"),
         timer="results/timer.json",
     output:
-        pdf=report(
-            "figures/latency.pdf",
-            caption="../report/latency.rst",
-            category="Classification",
-            labels={"figure": "Latency", "format": "PDF"},
-        ),
-        png=report(
-            "figures/latency.png",
-            caption="../report/latency.rst",
-            category="Classification",
-            labels={"figure": "Latency", "format": "PNG"},
-        ),
+        **figure_files("latency", "Latency", "Classification"),
     log:
         "results/logs/figure_latency.log",
     params:
@@ -94,18 +61,7 @@ rule figure_cpu_usage:
         turns=run_files("turns.parquet"),
         metrics="results/metrics.parquet",
     output:
-        pdf=report(
-            "figures/cpu_usage.pdf",
-            caption="../report/cpu_usage.rst",
-            category="Cost",
-            labels={"figure": "CPU usage (figure 6)", "format": "PDF"},
-        ),
-        png=report(
-            "figures/cpu_usage.png",
-            caption="../report/cpu_usage.rst",
-            category="Cost",
-            labels={"figure": "CPU usage (figure 6)", "format": "PNG"},
-        ),
+        **figure_files("cpu_usage", "Figure 6: CPU usage", "Cost"),
     log:
         "results/logs/figure_cpu_usage.log",
     params:
@@ -121,18 +77,7 @@ rule figure_context_switches:
         samples=run_files("samples.parquet"),
         turns=run_files("turns.parquet"),
     output:
-        pdf=report(
-            "figures/context_switches.pdf",
-            caption="../report/context_switches.rst",
-            category="Cost",
-            labels={"figure": "Context switches (figure 7)", "format": "PDF"},
-        ),
-        png=report(
-            "figures/context_switches.png",
-            caption="../report/context_switches.rst",
-            category="Cost",
-            labels={"figure": "Context switches (figure 7)", "format": "PNG"},
-        ),
+        **figure_files("context_switches", "Figure 7: context switches", "Cost"),
     log:
         "results/logs/figure_context_switches.log",
     params:
@@ -147,18 +92,7 @@ rule figure_sweep:
     input:
         "results/sweep/sweep.parquet",
     output:
-        pdf=report(
-            "figures/sweep.pdf",
-            caption="../report/sweep.rst",
-            category="Model size",
-            labels={"figure": "Depth and number of trees", "format": "PDF"},
-        ),
-        png=report(
-            "figures/sweep.png",
-            caption="../report/sweep.rst",
-            category="Model size",
-            labels={"figure": "Depth and number of trees", "format": "PNG"},
-        ),
+        **figure_files("sweep", "Depth and number of trees", "Model size"),
     log:
         "results/logs/figure_sweep.log",
     params:
@@ -173,18 +107,7 @@ rule figure_flow_table:
     input:
         "results/flood.parquet",
     output:
-        pdf=report(
-            "figures/flow_table.pdf",
-            caption="../report/flow_table.rst",
-            category="Exactness",
-            labels={"figure": "A flood of flows", "format": "PDF"},
-        ),
-        png=report(
-            "figures/flow_table.png",
-            caption="../report/flow_table.rst",
-            category="Exactness",
-            labels={"figure": "A flood of flows", "format": "PNG"},
-        ),
+        **figure_files("flow_table", "A flood of flows", "Exactness"),
     log:
         "results/logs/figure_flow_table.log",
     message:
@@ -239,4 +162,5 @@ rule figures:
         rules.figure_sweep.output,
         rules.figure_accuracy_causes.output,
         rules.figure_flow_table.output,
+        rules.figure_generalise.output,
     localrule: True

@@ -57,11 +57,7 @@ rule generalise_page:
     input:
         "results/generalise.json",
     output:
-        report(
-            "results/generalise.md",
-            caption="../report/generalise.rst",
-            category="Numbers",
-        ),
+        "results/generalise.md",
     log:
         "results/logs/generalise_page.log",
     message:
@@ -70,22 +66,24 @@ rule generalise_page:
         "../scripts/generalise_page.py"
 
 
+rule page_of_generalise:
+    input:
+        rules.generalise_page.output,
+    output:
+        page_file("generalise", "Does it generalise?", "The answer"),
+    log:
+        "results/logs/page_of_generalise.log",
+    message:
+        "Making a page of how the forest generalises"
+    script:
+        "../scripts/page.py"
+
+
 rule figure_generalise:
     input:
         "results/generalise.json",
     output:
-        pdf=report(
-            "figures/generalise.pdf",
-            caption="../report/generalise.rst",
-            category="Classification",
-            labels={"figure": "Does it generalise?", "format": "PDF"},
-        ),
-        png=report(
-            "figures/generalise.png",
-            caption="../report/generalise.rst",
-            category="Classification",
-            labels={"figure": "Does it generalise?", "format": "PNG"},
-        ),
+        **figure_files("generalise", "Does it generalise?", "Classification"),
     log:
         "results/logs/figure_generalise.log",
     message:
@@ -96,6 +94,6 @@ rule figure_generalise:
 
 rule generalise:
     input:
-        rules.generalise_page.output,
+        rules.page_of_generalise.output,
         rules.figure_generalise.output,
     localrule: True

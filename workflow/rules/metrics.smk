@@ -22,11 +22,7 @@ rule comparison:
         "results/metrics.parquet",
     output:
         json="results/comparison.json",
-        page=report(
-            "results/comparison.md",
-            caption="../report/comparison.rst",
-            category="Numbers",
-        ),
+        page="results/comparison.md",
     log:
         "results/logs/comparison.log",
     message:

@@ -1,4 +1,4 @@
-# The paper's numbers beside ours, and what makes ours believable.
+# The paper's numbers beside ours, what makes ours believable, and the pages that tell both to a reader of the report.
 
 
 rule paper_vs_here:
@@ -8,11 +8,7 @@ rule paper_vs_here:
         exactness="results/exactness.json",
     output:
         json="results/paper_vs_here.json",
-        page=report(
-            "results/paper_vs_here.md",
-            caption="../report/paper_vs_here.rst",
-            category="Numbers",
-        ),
+        page="results/paper_vs_here.md",
     log:
         "results/logs/paper_vs_here.log",
     message:
@@ -35,3 +31,84 @@ rule provenance:
         "Writing down code, configuration and machine"
     script:
         "../scripts/provenance.py"
+
+
+rule first_page:
+    input:
+        metrics="results/metrics.parquet",
+        exactness="results/exactness.json",
+        comparison="results/comparison.json",
+        paper_vs_here="results/paper_vs_here.json",
+        provenance="results/provenance.json",
+    output:
+        "results/first_page.rst",
+    log:
+        "results/logs/first_page.log",
+    message:
+        "Writing the report's first page"
+    script:
+        "../scripts/first_page.py"
+
+
+rule page_of_paper_vs_here:
+    input:
+        "results/paper_vs_here.md",
+    output:
+        page_file("paper_vs_here", "The paper and here", "The answer"),
+    log:
+        "results/logs/page_of_paper_vs_here.log",
+    message:
+        "Making a page of the paper's numbers and ours"
+    script:
+        "../scripts/page.py"
+
+
+rule page_of_comparison:
+    input:
+        "results/comparison.md",
+    output:
+        page_file("comparison", "The arms against each other", "The answer"),
+    log:
+        "results/logs/page_of_comparison.log",
+    message:
+        "Making a page of the arms against each other"
+    script:
+        "../scripts/page.py"
+
+
+rule page_of_metrics:
+    input:
+        "results/metrics.parquet",
+    output:
+        page_file("metrics", "Every number of every trial", "Provenance"),
+    log:
+        "results/logs/page_of_metrics.log",
+    message:
+        "Making a page of every trial's numbers"
+    script:
+        "../scripts/page_of_metrics.py"
+
+
+rule page_of_provenance:
+    input:
+        "results/provenance.json",
+    output:
+        page_file("provenance", "Code, configuration, machine", "Provenance"),
+    log:
+        "results/logs/page_of_provenance.log",
+    params:
+        config=config,
+    message:
+        "Making a page of code, configuration and machine"
+    script:
+        "../scripts/page_of_provenance.py"
+
+
+rule report_pages:
+    input:
+        rules.first_page.output,
+        rules.page_of_paper_vs_here.output,
+        rules.page_of_comparison.output,
+        rules.page_of_metrics.output,
+        rules.page_of_provenance.output,
+    localrule: True

@@ -1,0 +1,28 @@
+"""The workflow as a user runs it, in a small setting, in a folder of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]
+CONFIG = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "tests/e2e/small.yaml")]
+
+
+def snakemake(folder: Path, *words: str, config: list[str] = CONFIG) -> subprocess.CompletedProcess[str]:
+    command = [*SNAKEMAKE, "--directory", str(folder), *words, *config]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
+
+
+def namespaces() -> list[str]:
+    return [path.name for path in Path("/run/netns").glob("upfe2e-*")]
+
+
+def gone(seconds: float = 15) -> bool:
+    deadline = time.monotonic() + seconds
+    while namespaces() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not namespaces()

@@ -1,0 +1,159 @@
+"""firstpage: claims whose verdicts follow the numbers, whichever way these point."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pandas as pd
+import pytest
+from docutils.core import publish_doctree
+from docutils.nodes import strong, system_message
+
+from upfml import comparison, firstpage, tables
+from upfml.errors import UserError
+from upfml.firstpage import Verdict
+from upfml.metrics import Estimate
+
+GOOD: dict[str, dict[str, float]] = {
+    "none": {"cpu_total_mean": 9, "cpu_busy_mean": 9, "cpu_direct": 0, "context_switches_mean": 3400},
+    "user": {"cpu_total_mean": 15.79, "cpu_busy_mean": 15.79, "cpu_direct": 6, "context_switches_mean": 5736,
+             "accuracy": 99.9, "majority_accuracy": 87, "events_lost": 0, "events_received": 40_000,
+             "arrival_to_label_median": 30_000, "arrival_to_user_space_median": 30_000},
+    "kernel": {"cpu_total_mean": 9.5, "cpu_busy_mean": 9.5, "cpu_direct": 0.4, "context_switches_mean": 3450,
+               "accuracy": 99.9, "majority_accuracy": 87, "events_lost": 0, "events_received": 1_500, "noisy": 0,
+               "arrival_to_label_median": 900, "arrival_to_user_space_median": 20_000},
+}  # fmt: skip
+"""A run in which everything is good news for the kernel."""
+EXACTNESS: dict[str, Any] = {
+    data: {
+        arm: {"windows": 1200, "decision_differences": 0, "accuracy_pct": 99.5} for arm in ("kernel", "user", "sklearn")
+    }
+    for data in ("live", "replayed")
+}
+GOAL = (
+    "A kernel classifier costs at most 1 point of CPU and 5 % of context switches over forwarding alone, and loses no "
+    "decision"
+)
+PROVENANCE = {
+    "git_commit": "0123456789abcdef", "git_changes": False, "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
+    "xdp_modes": ["native"], "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T01:00:00+00:00",
+}  # fmt: skip
+
+
+def measured(trials: int = 3, spread: float = 0.001, **changed: dict[str, float]) -> pd.DataFrame:
+    """Table metrics of GOOD with changes, each number moved by `spread` of itself from trial to trial."""
+    rows = []
+    for arm, values in GOOD.items():
+        for trial in range(1, trials + 1):
+            moved = 1 + spread * (trial - (trials + 1) / 2) * (-1 if arm == "user" else 1)
+            rows += [
+                (arm, trial, name, value * (1 if name.startswith("events") else moved), "x")
+                for name, value in (values | changed.get(arm, {})).items()
+            ]
+    return pd.DataFrame(rows, columns=list(tables.METRICS.columns))
+
+
+def verdicts(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> dict[str, Verdict]:
+    return {claim.statement: claim.verdict for claim in claims(metrics, exactness)}
+
+
+def claims(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> list[firstpage.Claim]:
+    return firstpage.claims(metrics, exactness, comparison.compare(metrics))
+
+
+def page(metrics: pd.DataFrame) -> str:
+    rows = [{"paper": 1.0}, {"paper": None}]
+    return firstpage.page(metrics, EXACTNESS, comparison.compare(metrics), rows, PROVENANCE)
+
+
+def changed_exactness(arm: str, differences: int) -> dict[str, Any]:
+    exactness = copy.deepcopy(EXACTNESS)
+    exactness["live"][arm]["decision_differences"] = differences
+    return exactness
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-2.0, -1.0, Verdict.CONFIRMED),
+        (-1.0, 1.0, Verdict.NOT_RESOLVED),
+        (1.0, 2.0, Verdict.NOT_CONFIRMED),
+        (None, None, Verdict.NOT_RESOLVED),
+    ],
+)
+def test_a_verdict_is_the_side_that_the_whole_interval_is_on(low: float, high: float, verdict: Verdict) -> None:
+    assert firstpage.below(Estimate(-1.5, low, high, 3), 0) == verdict
+
+
+def test_good_news_is_confirmed() -> None:
+    assert set(verdicts(measured()).values()) == {Verdict.CONFIRMED}
+
+
+@pytest.mark.parametrize(
+    ("statement", "opposite"),
+    [
+        ("The kernel knows a class sooner", {"arrival_to_label_median": 60_000}),
+        ("User space hears of a class sooner when the kernel finds it", {"arrival_to_user_space_median": 60_000}),
+        ("The kernel needs less CPU", {"cpu_total_mean": 17}),
+        ("The kernel makes fewer context switches", {"context_switches_mean": 9_000}),
+        (GOAL, {"cpu_busy_mean": 12}),
+        (GOAL, {"context_switches_mean": 5_000}),
+        ("On live traffic the kernel classifies better than by always naming the larger class", {"accuracy": 80}),
+        ("No decision of the kernel's is lost on its way to user space", {"events_lost": 1}),
+    ],
+)  # fmt: skip
+def test_the_opposite_number_gives_the_opposite_verdict(statement: str, opposite: dict[str, float]) -> None:
+    assert verdicts(measured(kernel=opposite))[statement] == Verdict.NOT_CONFIRMED
+
+
+@pytest.mark.parametrize("arm", ["kernel", "user", "sklearn"])
+def test_one_decision_otherwise_on_the_same_packets_is_seen(arm: str) -> None:
+    found = verdicts(measured(), changed_exactness(arm, 1))
+    assert found["Accuracy does not suffer from the kernel's arithmetic"] == Verdict.NOT_CONFIRMED
+
+
+def test_what_spread_covers_is_not_resolved() -> None:
+    found = verdicts(measured(spread=0.9))
+    assert found["The kernel needs less CPU"] == Verdict.NOT_RESOLVED
+    assert found["The kernel makes fewer context switches"] == Verdict.NOT_RESOLVED
+
+
+def test_one_trial_resolves_no_difference_and_says_so() -> None:
+    metrics = measured(trials=1)
+    by_interval = [claim for claim in claims(metrics) if "windows" not in claim.evidence]
+    assert {claim.verdict for claim in by_interval if "lost" not in claim.statement} == {Verdict.NOT_RESOLVED}
+    assert "one trial has no interval" in page(metrics)
+
+
+def test_without_the_arm_none_nothing_is_said_of_forwarding_alone() -> None:
+    metrics = measured()
+    assert "over forwarding alone" not in page(metrics[metrics["arm"] != "none"])
+
+
+def test_the_strongest_arms_are_compared_and_those_as_in_the_paper_beside_them() -> None:
+    metrics = measured()
+    paper = metrics.replace({"arm": {"user": "user-perf", "kernel": "kernel-packet-perf"}})
+    native = metrics.replace({"arm": {"user": "native"}})
+    best = firstpage.strongest(pd.concat([paper, native, metrics]))
+    assert best == {"user": "native", "kernel": "kernel"}
+    assert firstpage.strongest(paper) == {"user": "user-perf", "kernel": "kernel-packet-perf"}
+    assert "kernel-packet-perf against user-perf" in page(paper)
+    assert "kernel-packet-perf against user-perf" in page(pd.concat([paper, metrics[metrics["arm"] != "none"]]))
+
+
+def test_an_arm_that_is_missing_is_named() -> None:
+    metrics = measured()
+    with pytest.raises(UserError, match="user"):
+        claims(metrics[metrics["arm"] != "user"])
+
+
+def test_the_page_is_sound_and_has_its_three_parts() -> None:
+    text = page(measured())
+    tree = publish_doctree(text, settings_overrides={"report_level": 1, "halt_level": 5})
+    assert not list(tree.findall(system_message))
+    assert [section["names"] for section in tree.children[1:]] == [["what was asked"], ["what was found"], ["how sure"]]
+    assert any("confirmed" in bold.astext() for bold in tree.findall(strong))
+    for fact in ("all 1 stand", "0123456789ab", "AMD EPYC", "6.18", "native", "15.8", "9.50"):
+        assert fact in text
+    assert len(text.splitlines()) < 100

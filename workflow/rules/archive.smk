@@ -1,0 +1,36 @@
+# A finished run in one file, from which its figures can be drawn again without its kernel, its network or root.
+
+
+rule archive:
+    input:
+        rules.figures.input,
+        rules.report_pages.input,
+        rules.accuracy_causes.input,
+        rules.paper_vs_here.output,
+        rules.comparison.output,
+        rules.windows.output,
+        rules.provision.output,
+        drawn_from,
+        expand("results/train/{point}/scores.json", point=POINTS),
+        run_files("run.json"),
+        run_files("provenance.json"),
+        testbed="results/testbed.json",
+        capture=["results/capture/run.json", "results/capture/provenance.json"],
+        causes=["results/accuracy_causes.json", "results/accuracy_causes.md"],
+        exactness="results/exactness.json",
+        metrics="results/metrics.parquet",
+        provenance="results/provenance.json",
+        report="results/report.html",
+    output:
+        "results/archive.zip",
+    log:
+        "results/logs/archive.log",
+    params:
+        config=config,
+        drawings=drawings,
+        made_by=made_by,
+        root=workflow.basedir,
+    message:
+        "Packing the run"
+    script:
+        "../scripts/archive.py"

@@ -1,0 +1,64 @@
+# How figures and pages enter the report, and runs the archive.
+
+from upfml import archive as upfml_archive
+
+# The report's categories, in the order of the story. Snakemake sorts them by name: hence the numbers.
+STORY = [
+    "The answer",
+    "Traffic",
+    "Classification",
+    "Cost",
+    "Model size",
+    "Exactness",
+    "Benchmark",
+    "Provenance",
+]
+
+
+def category(name):
+    """One of STORY as the report names it."""
+    return f"{STORY.index(name) + 1}. {name}"
+
+
+def figure_files(name, title, story):
+    """The output of a figure's rule: figures/NAME.pdf and .png, one line of the report in the category `story`.
+
+    The report makes a switch of a label that has two values in a category: the first in the alphabet is shown first.
+    """
+    formats = {"pdf": "print (PDF)", "png": "image (PNG)"}
+    return {
+        suffix: report(
+            f"figures/{name}.{suffix}",
+            caption=f"../report/{name}.rst",
+            category=category(story),
+            labels={"figure": title, "format": words},
+        )
+        for suffix, words in formats.items()
+    }
+
+
+def page_file(name, title, story):
+    """The output of a page's rule: results/NAME.html, a line of the report."""
+    return report(
+        f"results/{name}.html",
+        caption=f"../report/{name}.rst",
+        category=category(story),
+        labels={"page": title},
+    )
+
+
+def drawings(wildcards):
+    """Every figure of `all` with what it is drawn from (upfml.archive.Drawing)."""
+    figures = set(rules.figures.input)
+    return [upfml_archive.drawing(rule, wildcards) for rule in workflow.rules if figures & set(rule.output)]
+
+
+def drawn_from(wildcards):
+    """Every file that a figure is drawn from."""
+    return upfml_archive.tables_of(drawings(wildcards))
+
+
+def made_by(wildcards, input):
+    """The rule that makes each file; `report` is not one, but Snakemake itself."""
+    makers = {path: [rule.name for rule in workflow.rules if rule.is_producer(path)] for path in input}
+    return {path: (names or ["report"])[0] for path, names in makers.items()}

@@ -1,0 +1,16 @@
+"""Pack a finished run. In: its files, configuration and figures' rules. Out: a zip that is an RO-Crate."""
+
+from pathlib import Path
+
+from upfml import archive, tables
+from upfml.glue import rule
+
+with rule(snakemake), tables.whole_file(snakemake.output[0]) as partial:
+    archive.pack(
+        partial,
+        snakemake.params.made_by,
+        snakemake.params.drawings,
+        snakemake.params.config,
+        tables.read_json(snakemake.input.provenance),
+        Path(snakemake.params.root),
+    )

@@ -1,0 +1,9 @@
+"""A page of the report. In: Markdown. Out: the same as HTML."""
+
+from pathlib import Path
+
+from upfml import pages, tables
+from upfml.glue import rule
+
+with rule(snakemake), tables.whole_file(Path(snakemake.output[0])) as partial:
+    partial.write_text(pages.document(Path(snakemake.input[0]).read_text()))

@@ -1,0 +1,9 @@
+"""Every number of every trial, to read. In: metrics. Out: HTML."""
+
+from pathlib import Path
+
+from upfml import pages, tables
+from upfml.glue import rule
+
+with rule(snakemake), tables.whole_file(Path(snakemake.output[0])) as partial:
+    partial.write_text(pages.document(pages.of_metrics(tables.read(snakemake.input[0], tables.METRICS))))

@@ -1,0 +1,66 @@
+"""Pages of the report: Markdown as a self-contained HTML document, and what is told in tables alone as Markdown."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import yaml
+from markdown_it import MarkdownIt
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem auto; max-width: 75rem; padding: 0 1.5rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; font-size: 13px; margin: 1rem 0; }
+th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.6rem; text-align: left; vertical-align: top; }
+th { border-bottom: 2px solid #888; }
+tr:hover td { background: #f3f6fa; }
+code, pre { font-size: 13px; background: #f3f3f3; }
+pre { padding: 0.8rem; overflow-x: auto; }
+"""
+
+
+def document(markdown: str) -> str:
+    """A whole HTML document that needs no other file. Its title is the first heading."""
+    body = MarkdownIt("commonmark").enable("table").render(markdown)
+    title = next((line.lstrip("# ") for line in markdown.splitlines() if line.startswith("# ")), "")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; a bar in a cell is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def of_metrics(metrics: pd.DataFrame) -> str:
+    """Table `metrics` as Markdown: a row for each metric and arm, a column for each trial."""
+    wide = metrics.pivot(index=["metric", "unit", "arm"], columns="trial", values="value")
+    rows = [
+        [*map(str, name), *("–" if pd.isna(value) else f"{value:.6g}" for value in values)]
+        for name, values in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
+    trials = [f"trial {trial}" if int(trial) else "offline" for trial in wide.columns]
+    return f"# Every number of every trial\n\n{table(['metric', 'unit', 'arm', *trials], rows)}\n"
+
+
+def of_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """results/provenance.json and the configuration of the run as Markdown."""
+    facts = [(name, value) for name, value in record.items() if not isinstance(value, dict | list)]
+    packages = sorted(record["packages"].items())
+    return "\n\n".join(
+        [
+            "# Provenance",
+            "What the numbers of this report were measured with.",
+            table(["what", "value"], facts),
+            "## Python packages",
+            table(["package", "version"], packages),
+            "## Configuration",
+            f"```yaml\n{yaml.safe_dump(dict(config), sort_keys=False)}```",
+            "",
+        ]
+    )
