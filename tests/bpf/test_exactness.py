@@ -54,7 +54,7 @@ def test_nobody_differs_from_the_reference(forest: object, voting: str, engine: 
     flows = pd.DataFrame({"flow": ["10.60.0.1:1>10.70.0.1:0/6"], "label": [0]})
     judged = exactness.judge(model, packets, flows, exactness.replayed(model, packets, FlowTable()))
     assert judged["kernel"]["windows"] > 400
-    for arm in ("kernel", "user"):
+    for arm in ("kernel", "user", "native"):
         assert (judged[arm]["feature_differences"], judged[arm]["decision_differences"]) == (0, 0)
     assert judged["sklearn"]["feature_differences"] == 0
     if voting == "soft":

@@ -49,7 +49,7 @@ def test_everything_that_needs_no_live_run_is_made(finished: Path) -> None:
     for name in ("sweep", "accuracy_causes"):
         assert (finished / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
     exactness = json.loads((finished / "results/exactness.json").read_text())["replayed"]
-    for arm in ("kernel", "user", "sklearn"):
+    for arm in ("kernel", "user", "native", "sklearn"):
         assert (exactness[arm]["feature_differences"], exactness[arm]["decision_differences"]) == (0, 0)
     assert not (finished / "results/testbed.json").exists()
     assert not (finished / "results/runs").exists()

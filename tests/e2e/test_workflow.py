@@ -129,7 +129,7 @@ def test_arms_are_compared_over_the_trials(finished: Path) -> None:
 def test_nobody_differs_from_the_reference(finished: Path, data: str) -> None:
     exactness = json.loads((finished / "results/exactness.json").read_text())
     assert exactness["live_events"]["lost"] == 0
-    for arm in ("kernel", "user", "sklearn"):
+    for arm in ("kernel", "user", "native", "sklearn"):
         judged = exactness[data][arm]
         assert judged["windows"] > 100
         assert (judged["feature_differences"], judged["decision_differences"]) == (0, 0)

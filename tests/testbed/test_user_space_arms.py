@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 from tests.testbed.test_afxdp import PREFIX, check_windows, send
@@ -48,6 +49,23 @@ def test_agents_take_turns_and_decide_by_the_definition(tmp_path: Path) -> None:
     for name in ("afxdp", "afxdp-packet"):
         assert reports[name]["user_space"]["forwarded"] == reports[name]["received"]
     assert reports["native"]["user_space"] == {"iat_clamped": 0, "iat_left_out": 0, "event_overtook": 0}
+
+
+def test_kernel_python_and_c_decide_alike_on_live_packets(tmp_path: Path) -> None:
+    model = converted(noisy_forest(trees=10, depth=8), tmp_path / "model")
+    with Namespaces(PREFIX, 1400) as bed:
+        agent = AgentProcess(CONFIG, Arm("exactness", "packet"), bed, model, tmp_path)
+        agent.attach()
+        send(bed, flows=4, packets=150)
+        assert loss(agent.end())["lost"] == 0
+    decided = ["flow", "t_packet_ns", "window", "packets", *tables.FEATURES, "predicted"]
+    kernel, python, c = (
+        tables.read(tmp_path / f"{side}.parquet", tables.DECISIONS)[decided].sort_values(decided, ignore_index=True)
+        for side in ("kernel", "user", "native")
+    )
+    assert len(c) > 300
+    pd.testing.assert_frame_equal(c, python)
+    pd.testing.assert_frame_equal(c, kernel)
 
 
 @pytest.mark.parametrize("name", ["native", "afxdp"])

@@ -11,6 +11,7 @@ rule exactness_run:
         packets="results/exactness/live/packets.parquet",
         kernel="results/exactness/live/kernel.parquet",
         user="results/exactness/live/user.parquet",
+        native="results/exactness/live/native.parquet",
         flows="results/exactness/live/flows.parquet",
         rungs="results/exactness/live/rungs.parquet",
         loss="results/exactness/live/loss.json",

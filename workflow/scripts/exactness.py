@@ -26,7 +26,8 @@ with rule(snakemake):
         live = Path(inputs.live).parent
         packets = tables.read(live / "packets.parquet", tables.PACKETS)
         flows = tables.read(live / "flows.parquet", tables.FLOWS)
-        decisions = {arm: tables.read(live / f"{arm}.parquet", tables.DECISIONS) for arm in ("kernel", "user")}
+        sides = ("kernel", "user", "native")
+        decisions = {side: tables.read(live / f"{side}.parquet", tables.DECISIONS) for side in sides}
         result["live"] = exactness.judge(model, packets, flows, decisions)
         result["live_events"] = tables.read_json(live / "loss.json")
     tables.write_json({**result, "settings": config}, snakemake.output[0])

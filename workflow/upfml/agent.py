@@ -35,7 +35,7 @@ from upfml.classify import kernel
 from upfml.classify.afxdp import AfXdp
 from upfml.classify.native import NativeClassifier, NativeRing
 from upfml.classify.user import UserClassifier
-from upfml.delivery import Dropper
+from upfml.delivery import Dropper, Reader
 from upfml.errors import UserError
 from upfml.job import Job
 
@@ -92,8 +92,8 @@ def _collector(job: Job) -> tuple[Module, list[Program]]:
     return module, [module.load("collect")]
 
 
-def _user_classifier(job: Job, module: Module) -> UserClassifier:
-    return UserClassifier(job.needed_model, job.definition, job.when, lambda: module.counters()["event_lost"])
+def _lost(module: Module) -> Callable[[], int]:
+    return lambda: module.counters()["event_lost"]
 
 
 def collect(job: Job) -> Arm:
@@ -112,7 +112,7 @@ def capture(job: Job) -> Arm:
 def user(job: Job) -> Arm:
     """The arm `user`."""
     module, programs = _collector(job)
-    classifier = _user_classifier(job, module)
+    classifier = UserClassifier(job.needed_model, job.definition, job.when, _lost(module))
     consumer = job.delivery.open(module, {"packets": classifier})
     return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
@@ -120,7 +120,7 @@ def user(job: Job) -> Arm:
 def native(job: Job) -> Arm:
     """The arm `native`."""
     module, programs = _collector(job)
-    classifier = NativeClassifier(job.needed_model, job.definition, job.when, lambda: module.counters()["event_lost"])
+    classifier = NativeClassifier(job.needed_model, job.definition, job.when, _lost(module))
     consumer = NativeRing(module, "packets", classifier, job.delivery.delay_ms / 1e3)
     return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
@@ -141,34 +141,35 @@ def in_kernel(job: Job) -> Arm:
     return Arm(module, programs, consumer, {"decisions": decisions}, dict, [decisions])
 
 
-class _RecordAndClassify:
-    """Both, for the arm `exactness`."""
+class _Together:
+    """Readers of the same events, for the arm `exactness`."""
 
     event = events.PACKET_EVENT
 
-    def __init__(self, recorder: PacketRecorder, classifier: UserClassifier) -> None:
-        self._recorder, self._classifier = recorder, classifier
+    def __init__(self, *readers: Reader) -> None:
+        self._readers = readers
 
     def take(self, events: np.ndarray) -> None:
-        self._recorder.take(events)
-        self._classifier.take(events)
+        for reader in self._readers:
+            reader.take(events)
 
 
 def exactness(job: Job) -> Arm:
-    """Kernel and user space classify the same packets, and every packet is kept: for upfml/exactness.py."""
+    """Kernel and user space, in Python and in C, classify the same packets, which are kept: for upfml/exactness.py."""
     delivery = replace(job.delivery, pages=_EXACTNESS_PAGES)
     module, programs = kernel.load(
         job.needed_model, job.definition, job.when, job.flow_table, delivery, also=["HAND_OUT_PACKETS", "STAMP_STEPS"]
     )
     packets, decisions = PacketRecorder(), kernel.DecisionRecorder(module)
-    classifier = _user_classifier(job, module)
+    python = UserClassifier(job.needed_model, job.definition, job.when, _lost(module))
+    c = NativeClassifier(job.needed_model, job.definition, job.when, _lost(module))
     return Arm(
         module,
         programs,
-        delivery.open(module, {"packets": _RecordAndClassify(packets, classifier), "decisions": decisions}),
-        {"packets": packets, "user": classifier, "kernel": decisions},
-        lambda: classifier.counts,
-        [classifier, decisions],
+        delivery.open(module, {"packets": _Together(packets, python, c), "decisions": decisions}),
+        {"packets": packets, "user": python, "native": c, "kernel": decisions},
+        lambda: python.counts,
+        [python, c, decisions],
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from upfml import tables, windows
+from upfml.classify.native import NativeClassifier
 from upfml.classify.user import UserClassifier
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
@@ -85,10 +86,10 @@ class Model:
 def judge(
     model: Model, packets: pd.DataFrame, flows: pd.DataFrame, decisions: Mapping[str, pd.DataFrame]
 ) -> dict[str, dict[str, float]]:
-    """For kernel, user (their `decisions` on these packets) and sklearn: `differences` to the reference, and accuracy.
+    """For kernel, user, native (their `decisions` on these packets) and sklearn: `differences` and accuracy.
 
-    Accuracy is in % of the classifications of flows whose class is known; for sklearn, which classifies windows, it is
-    that of the windows whatever `when` says.
+    Differences are to the reference. Accuracy is in % of the classifications of flows whose class is known; for
+    sklearn, which classifies windows, it is that of the windows whatever `when` says.
     """
     yardstick = Forest(model.forest, model.voting)
     by_window = expected(packets, model.definition, "window", yardstick)
@@ -104,8 +105,14 @@ def judge(
 
 
 def replayed(model: Model, packets: pd.DataFrame, flow_table: FlowTable) -> dict[str, pd.DataFrame]:
-    """What kernel and user space decide on a packets table, each fed by its own program in the kernel."""
+    """What kernel and user space (Python, C) decide on a packets table, each fed by its own program in the kernel."""
     in_kernel, _, _ = feed.classify(packets, model.folder, model.definition, model.when, flow_table)
     user = UserClassifier(model.folder, model.definition, model.when)
-    feed.collect(packets, model.definition, flow_table, user.take)
-    return {"kernel": in_kernel, "user": user.table()}
+    native = NativeClassifier(model.folder, model.definition, model.when)
+
+    def take(events: np.ndarray) -> None:
+        user.take(events)
+        native.take(events)
+
+    feed.collect(packets, model.definition, flow_table, take)
+    return {"kernel": in_kernel, "user": user.table(), "native": native.table()}
