@@ -31,6 +31,7 @@ KERNEL, USER = "kernel", "user"
 
 _NS_PER_US = 1000.0
 _PERCENT = (0.0, 100.0)
+_POSITIVE = (0.0, float("inf"))
 
 
 class Verdict(enum.Enum):
@@ -112,7 +113,7 @@ def delivery_claim(metrics: pd.DataFrame) -> Claim:
 def _latency(metrics: pd.DataFrame, name: str, until: str) -> tuple[Verdict, str]:
     times = _sides(metrics, f"{name}_median", strongest(metrics), 1 / _NS_PER_US)
     later = mean_over_trials(times[KERNEL] - times[USER])
-    kernel, user = (_number(mean_over_trials(times[side]), " µs") for side in (KERNEL, USER))
+    kernel, user = (_number(mean_over_trials(times[side], _POSITIVE), " µs") for side in (KERNEL, USER))
     ratio = _number(ratio_over_trials(times[USER], times[KERNEL]))
     evidence = (
         f"From a packet's arrival {until}, the median is {kernel} when the kernel classifies and {user} when user "
@@ -151,8 +152,9 @@ def switches_claim(metrics: pd.DataFrame) -> Claim:
     return Claim(
         "The kernel makes fewer context switches",
         below(ratio, 1),
-        f"{_number(mean_over_trials(rates[KERNEL]))} a second with the kernel's classifier, "
-        f"{_number(mean_over_trials(rates[USER]))} with the one in user space: {_number(ratio)} times as many. "
+        f"{_number(mean_over_trials(rates[KERNEL], _POSITIVE))} a second with the kernel's classifier, "
+        f"{_number(mean_over_trials(rates[USER], _POSITIVE))} with the one in user space: {_number(ratio)} times as "
+        "many. "
         f"{_as_configured(metrics)} {_number(configured)} times ({below(configured, 1).value}). The paper: {paper:.2f} "
         "times.",
     )
