@@ -6,6 +6,7 @@ rule archive:
         rules.figures.input,
         rules.report_pages.input,
         rules.accuracy_causes.input,
+        rules.generalise.input,
         rules.paper_vs_here.output,
         rules.comparison.output,
         rules.windows.output,
