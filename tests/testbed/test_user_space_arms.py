@@ -15,7 +15,7 @@ from upfml.arms import Arm
 from upfml.testbed.check import echo
 from upfml.testbed.namespaces import Namespaces
 
-ARMS = ["native", "native-packet", "afxdp", "afxdp-packet"]
+ARMS = ["native", "afxdp", "afxdp-packet"]
 CONFIG = {
     "features": {"window_ms": 20, "iat_unit": "us"},
     "flow_table": {"kind": "lru", "flows": 1024},
