@@ -29,7 +29,7 @@ def config(**bench: Any) -> dict[str, Any]:
         "flow_table": {"kind": "lru", "flows": 1024},
         "convert": {"thresholds": "exact", "voting": "soft", "division": 2},
         "classify": {"when": "window", "emit": "every"},
-        "delivery": {"by": "ring", "delay_ms": 0},
+        "delivery": {"delay_ms": 1},
         "bench": {"live": {"flows": 8, "duration_s": DURATION_S, "repeats": 2} | bench},
     }
 

@@ -19,7 +19,7 @@ ARMS = ["native", "afxdp", "afxdp-packet"]
 CONFIG = {
     "features": {"window_ms": 20, "iat_unit": "us"},
     "flow_table": {"kind": "lru", "flows": 1024},
-    "delivery": {"delay_ms": 0},
+    "delivery": {"delay_ms": 1},
 }
 TURNS = 2
 

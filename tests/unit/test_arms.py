@@ -27,8 +27,27 @@ def test_what_a_name_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "by", "delay_ms"), [("native", "ring", 0), ("native-batched", "ring", 1), ("user-perf", "perf", 0)]
+)
+def test_only_batched_arms_wait(name: str, by: str, delay_ms: float) -> None:
+    delivery = Arm.parse(name).delivery({"delay_ms": 1})
+    assert (delivery.by, delivery.delay_ms) == (by, delay_ms)
+
+
+@pytest.mark.parametrize(
     "name",
-    ["", "none-perf", "collect-packet", "native-perf", "native-packet-perf", "afxdp-perf", "user-change", "kernels"],
+    [
+        "",
+        "none-perf",
+        "collect-packet",
+        "native-perf",
+        "native-packet-perf",
+        "afxdp-perf",
+        "user-change",
+        "kernels",
+        "afxdp-batched",
+        "native-batched-perf",
+    ],
 )
 def test_what_cannot_be_is_no_arm(name: str) -> None:
     with pytest.raises(UserError, match="there is no arm"):

@@ -1,13 +1,14 @@
 """The arms: what is put on N3, and how its events reach user space. An arm's name says all of it.
 
-    KIND[-packet][-perf][-change]
+    KIND[-packet][-perf|-batched][-change]
 
 KIND is `none` (forwarding alone), `collect` (the collector; nothing is classified), `user` (collector, Python, ctypes:
 the paper's baseline, section 3.2), `native` (collector, and in C what `user` does in Python), `afxdp` (all of it in
 user space, packets by AF_XDP) or `kernel` (XDP, engine). Without more it classifies each window once, when it closes,
 and events come by ring buffer, each decision one event. `-packet`: every packet on the running window, as the authors'
-kernel code does; `-perf`: by perf buffers, a wake-up an event, as in the paper; `-change`: only decisions that change a
-flow's class.
+kernel code does; `-perf`: by perf buffers, a wake-up an event, as in the paper; `-batched`: events wait in the ring for
+`delivery.delay_ms`, to be read together, which saves wake-ups and costs latency; `-change`: only decisions that change
+a flow's class.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from upfml.delivery import Delivery
 from upfml.errors import UserError
 
 _NAME = re.compile(
-    r"(?P<kind>none|collect(?=$|-perf$)|user(?!.*-change)|native(?!.*-perf|.*-change)|afxdp(?!.*-perf|.*-change)|kernel)"
-    r"(?P<packet>-packet)?(?P<perf>-perf)?(?P<change>-change)?"
+    r"(?P<kind>none(?=$)|collect(?!.*-packet|.*-change)|user(?!.*-change)|native(?!.*-perf|.*-change)|kernel"
+    r"|afxdp(?!.*-perf|.*-batched|.*-change))(?P<packet>-packet)?(-(?P<by>perf|batched))?(?P<change>-change)?"
 )
 SETS = {
     "paper": ["none", "user-perf", "kernel-packet-perf"],
     "strongest": ["none", "native", "kernel-change"],
     "compared": [
-        *("none", "collect", "user-perf", "user", "native", "afxdp"),
+        *("none", "collect", "user-perf", "user", "native", "native-batched", "afxdp"),
         *("kernel-packet-perf", "kernel", "kernel-change"),
     ],
     "every": [
-        *("none", "collect-perf", "collect", "user-packet-perf", "user-packet", "user-perf", "user"),
-        *("native-packet", "native", "afxdp-packet", "afxdp"),
-        *("kernel-packet-perf", "kernel-packet", "kernel-packet-change", "kernel-perf", "kernel", "kernel-change"),
+        *("none", "collect-perf", "collect", "collect-batched", "user-packet-perf", "user-packet"),
+        *("user-packet-batched", "user-perf", "user", "user-batched", "native-packet", "native-packet-batched"),
+        *("native", "native-batched", "afxdp-packet", "afxdp", "kernel-packet-perf", "kernel-packet"),
+        *("kernel-packet-batched", "kernel-packet-change", "kernel-perf", "kernel", "kernel-batched", "kernel-change"),
     ],
 }
 """Named choices of arms (config.yaml: arms)."""
@@ -61,7 +63,7 @@ class Arm:
     def parse(cls, name: str) -> Self:
         """From its name. Raises UserError when there is no such arm."""
         found = _NAME.fullmatch(name)
-        if found is None or (found["kind"] == "none" and name != "none"):
+        if found is None:
             raise UserError(
                 f"config: arms: there is no arm {name}",
                 f"name one of the sets {', '.join(SETS)}, or arms out of {', '.join(SETS['every'])}",
@@ -69,15 +71,16 @@ class Arm:
         return cls(
             found["kind"],
             "packet" if found["packet"] else "window",
-            "perf" if found["perf"] else "ring",
+            found["by"] or "ring",
             "change" if found["change"] else "every",
         )
 
     @property
     def name(self) -> str:
         """What `parse` reads."""
-        suffixes = [("packet", self.when), ("perf", self.by), ("change", self.emit)]
-        return "-".join([self.kind, *(suffix for suffix, value in suffixes if suffix == value)])
+        plain = Arm(self.kind)
+        said = [(self.when, plain.when), (self.by, plain.by), (self.emit, plain.emit)]
+        return "-".join([self.kind, *(value for value, unsaid in said if value != unsaid)])
 
     @property
     def classifies(self) -> bool:
@@ -86,7 +89,8 @@ class Arm:
 
     def delivery(self, config: Mapping[str, Any]) -> Delivery:
         """How its events reach user space; `config` is the section `delivery` of config.yaml."""
-        return Delivery.of(self.by, config["delay_ms"])
+        batched = self.by == "batched"
+        return Delivery.of("ring" if batched else self.by, config["delay_ms"] if batched else 0.0)
 
 
 def papers(role: str, present: Iterable[str]) -> str:

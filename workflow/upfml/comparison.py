@@ -88,7 +88,12 @@ class Row:
 def pairs(arms: list[str]) -> list[tuple[str, str]]:
     """Which are compared: every arm with forwarding alone, and kernels with user space like for like."""
     found = [(arm, "none") for arm in arms if arm != "none"]
-    found += [(arm, other) for arm in arms if arm.startswith("kernel") for other in ("user", "native", "afxdp")]
+    found += [
+        (arm, other)
+        for arm in arms
+        if arm.startswith("kernel")
+        for other in ("user", "native", "native-batched", "afxdp")
+    ]
     found += [(PAPER["kernel"], PAPER["user"]), (STRONGEST["kernel"], STRONGEST["user"])]
     return [pair for pair in dict.fromkeys(found) if set(pair) <= set(arms)]
 

@@ -86,8 +86,14 @@ _KINDS = {
     "sklearn": Look("scikit-learn", BLACK, "v", "-", ""),
 }
 """Of an arm by its kind; who classifies in user space is named by how."""
-_SUFFIXES = {"packet": ("packets", "++++"), "perf": ("perf", "----"), "change": ("changes", "oooo")}
+_SUFFIXES = {
+    "packet": ("packets", "++"),
+    "perf": ("perf", "--"),
+    "batched": ("batched", "||"),
+    "change": ("changes", "oo"),
+}
 """Word under the kind's, and hatch."""
+_LINES = {"packet": (0, (1, 1)), "perf": (0, (3, 1, 1, 1)), "batched": (0, (1, 3)), "change": (0, (6, 2))}
 CLASSES = {
     URLLC: Look("URLLC", GREEN, "o", "-", ""),
     EMBB: Look("eMBB", PURPLE, "s", "--", "////"),
@@ -157,8 +163,8 @@ def look(arm: str) -> Look:
     if not suffixes:
         return plain
     words, hatches = zip(*(_SUFFIXES[suffix] for suffix in suffixes), strict=True)
-    line = {"packet": (0, (1, 1)), "perf": (0, (3, 1, 1, 1)), "change": (0, (6, 2))}[suffixes[0]]
-    return replace(plain, label="\n".join([plain.label, *words]), line=line, hatch=hatches[0])
+    line = _LINES[suffixes[0]]
+    return replace(plain, label="\n".join([plain.label, *words]), line=line, hatch="".join(hatches))
 
 
 def in_order(arms: Iterable[str]) -> list[str]:
