@@ -155,14 +155,14 @@ def test_scenarios_are_judged_beside_the_baselines(finished: Path) -> None:
         for name, scores in each["classifiers"].items():
             assert scores["accuracy_pct"] == pytest.approx(100 * (counted[name] == counted["label"]).mean())
         assert each["classifiers"]["majority"]["balanced_accuracy_pct"] == 50
-    assert {each["application"] for each in found[2]["applications"]} >= {"robot-arm", "video", "download", "voice"}
+    assert {each["application"] for each in found[2]["applications"]} >= {"robot-arm", "download", "voice"}
     assert "other applications" in (finished / "results/generalise.md").read_text()
 
 
 def test_one_scenario_changed_is_one_scenario_run(finished: Path, tmp_path: Path) -> None:
     changed = yaml.safe_load((ROOT / "tests/e2e/small.yaml").read_text())["generalise"]
     changed["scenarios"][0]["testbed"]["n3_rate_mbit_s"] = [11]
-    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({"generalise": changed}))
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({"generalise": changed}, sort_keys=False))
     planned = snakemake(finished, "generalise", "--dry-run", *CONFIG, str(tmp_path / "changed.yaml"), config=[])
     captured = re.findall(r"Capturing scenario (\S+)", planned.stdout + planned.stderr)
     assert set(captured) == {"bottleneck"}, planned.stdout[-3000:] + planned.stderr[-3000:]
