@@ -162,7 +162,7 @@ def test_scenarios_are_judged_beside_the_baselines(finished: Path) -> None:
 def test_one_scenario_changed_is_one_scenario_run(finished: Path, tmp_path: Path) -> None:
     changed = yaml.safe_load((ROOT / "tests/e2e/small.yaml").read_text())["generalise"]
     changed["scenarios"][0]["testbed"]["n3_rate_mbit_s"] = [11]
-    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({"generalise": changed}))
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({"generalise": changed}, sort_keys=False))
     planned = snakemake(finished, "generalise", "--dry-run", *CONFIG, str(tmp_path / "changed.yaml"), config=[])
     captured = re.findall(r"Capturing scenario (\S+)", planned.stdout + planned.stderr)
     assert set(captured) == {"bottleneck"}, planned.stdout[-3000:] + planned.stderr[-3000:]

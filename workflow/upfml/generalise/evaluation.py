@@ -191,6 +191,7 @@ def facts(run: Mapping[str, Any], loss: Mapping[str, Any]) -> dict[str, Any]:
         "n3_rate_mbit_s": run["n3_rate_mbit_s"],
         "duration_s": (run["end_ns"] - run["start_ns"]) / 1e9,
         "idle_before_pct": run["idle_before_pct"],
+        "idle_wanted_pct": run["idle_wanted_pct"],
         "events_received": loss["received"],
         "events_lost": loss["lost"],
     }

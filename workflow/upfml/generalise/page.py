@@ -18,8 +18,8 @@ KINDS = {**CLASS_NAMES, NEITHER: "neither"}
 _HEAD = """# Does it generalise?
 
 The deployed forest on traffic that it was not trained on. Made by `snakemake generalise`; the same numbers are in
-`generalise.json`, every window in `generalise.parquet`. No flow, run or seed of a scenario was in training; {held_out}
-is the training trace itself, windows that were kept from training at random, as in the paper.
+`generalise.json`, every window in `generalise.parquet`. No flow, run or seed of a scenario was in training;
+{held_out} is the training trace itself, windows that were kept from training at random, as in the paper.
 
 - **majority class**: {majority}, always; the class that is larger in training.
 - **one threshold**: {one_threshold}; fitted on the forest's training windows.
@@ -106,7 +106,13 @@ def _in_words(scenarios: Sequence[Row]) -> list[str]:
     lines = []
     for scenario in others:
         scores = scenario["classifiers"]
-        forest, stump = scores["forest"], scores["one_threshold"]
+        forest, stump, always = (scores[classifier] for classifier in CLASSIFIERS)
+        run = scenario["run"]
+        idle = (
+            f" The machine was {run['idle_before_pct']:.0f} % idle before it, not {run['idle_wanted_pct']:.0f} %."
+            if run["idle_before_pct"] < run["idle_wanted_pct"]
+            else ""
+        )
         lost = known["balanced_accuracy_pct"] - forest["balanced_accuracy_pct"]
         apart = _apart(known, forest)
         worst = min(
@@ -118,7 +124,8 @@ def _in_words(scenarios: Sequence[Row]) -> list[str]:
             f"{'below' if lost > 0 else 'above'} that of held-out windows "
             f"({'the intervals do not meet' if apart else 'the intervals overlap'}), "
             f"{forest['balanced_accuracy_pct'] - stump['balanced_accuracy_pct']:+.1f} points from one threshold's; "
-            f"least right is {worst['application']}, {100 * _right(worst):.1f} % of its windows."
+            f"accuracy {forest['accuracy_pct'] - always['accuracy_pct']:+.1f} points from the majority class's; "
+            f"least right is {worst['application']}, {100 * _right(worst):.1f} % of its windows.{idle}"
         )
     return lines
 

@@ -1,8 +1,8 @@
 """Gaming input: D-ITG plays what game clients send, by models of packet sizes and times. Neither class.
 
-Seen from Debian's 2.8.1 on the wire: Quake3 sends 137 packets/s of 50 to 73 bytes, most of them 11 ms or less after the
-one before; CSa (Counter-Strike, active player) 24 packets/s of 24 to 59 bytes, nearly always 42 ms apart; CSi (idle) as
-many, of 27 to 33 bytes. D-ITG cannot bind a source port (-sp, -sa: it takes an IPv6 address for an IPv4 socket), so the
+Seen from Debian's 2.8.1 on the wire: Quake3 sends 137 packets/s of some 64 bytes, most of them 11 ms or less after the
+one before; CSa (Counter-Strike, active player) 24 packets/s of some 43 bytes, nearly always 42 ms apart; CSi (idle) as
+many, of 28 bytes. D-ITG cannot bind a source port (-sp, -sa: it takes an IPv6 address for an IPv4 socket), so the
 sender's log tells them. Its signalling, one TCP connection to port SIGNALLING of a few packets, is in no log.
 """
 
