@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from upfml import metrics, tables
+from upfml.baselines import Baselines
 from upfml.errors import UserError
 
 
@@ -182,8 +183,17 @@ def test_cost_over_forwarding_is_within_the_trial(measured: pd.DataFrame) -> Non
     assert metrics.by_trial(measured, "none", "cpu_over_forwarding").empty
 
 
+def test_one_threshold_is_judged_on_what_the_arms_saw() -> None:
+    stump = Baselines(larger=0, feature="iat_mean", threshold=100.0, below=0, above=1)
+    frame = decisions("kernel", 1, [0, 0, 1, 1], [0, 0, 0, 0], (0, 1, 2, 3, 3)).assign(iat_mean=[50, 150, 200, 300])
+    silent = frame.assign(arm="kernel-change")
+    found = metrics.from_baselines(pd.concat([frame, silent], ignore_index=True), stump)
+    assert value(found, "kernel", "one_threshold_accuracy") == 75
+    assert list(found["arm"]) == ["kernel"]
+
+
 def test_scores_become_metrics_of_no_trial() -> None:
-    split = {"accuracy": 0.99, "balanced_accuracy": 0.9, "majority_accuracy": 0.8}
+    split = {"accuracy": 0.99, "balanced_accuracy": 0.9, "majority_accuracy": 0.8, "one_threshold_accuracy": 0.85}
     found = metrics.from_scores({"random": split, "grouped": {**split, "accuracy": 0.95}})
     assert value(found, "sklearn", "accuracy_random", trial=0) == pytest.approx(99)
     assert value(found, "sklearn", "accuracy_grouped", trial=0) == pytest.approx(95)

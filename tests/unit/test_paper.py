@@ -18,6 +18,7 @@ SPLIT = {
     "accuracy_high": 0.9999,
     "balanced_accuracy": 0.99,
     "majority_accuracy": 0.87,
+    "one_threshold_accuracy": 0.9,
     "test_windows": 1500,
 }
 SCORES = {"random": SPLIT, "grouped": {**SPLIT, "accuracy": 0.97, "accuracy_low": 0.96, "accuracy_high": 0.98}}

@@ -7,6 +7,7 @@ rule metrics:
         samples=run_files("samples.parquet"),
         turns=run_files("turns.parquet"),
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
+        baselines="results/train/baselines.json",
     output:
         "results/metrics.parquet",
     log:

@@ -1,15 +1,17 @@
-"""Sum up every run. In: decisions, samples and turns of all batches, scores of the training. Out: the metrics table."""
+"""Sum up every run. In: decisions, samples and turns of all batches, scores, baselines. Out: the metrics table."""
 
 import pandas as pd
 
-from upfml import metrics, tables
+from upfml import baselines, metrics, tables
 from upfml.glue import rule
 
 with rule(snakemake):
+    decisions = metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS)
     runs = metrics.from_runs(
-        metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS),
+        decisions,
         metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
         metrics.gather(snakemake.input.turns, tables.TURNS),
     )
     offline = metrics.from_scores(tables.read_json(snakemake.input.scores))
-    tables.write(pd.concat([runs, offline], ignore_index=True), snakemake.output[0], tables.METRICS)
+    beside = metrics.from_baselines(decisions, baselines.read(snakemake.input.baselines)["random"])
+    tables.write(pd.concat([runs, beside, offline], ignore_index=True), snakemake.output[0], tables.METRICS)

@@ -28,6 +28,7 @@ from scipy import stats
 
 from upfml import tables
 from upfml.arms import Arm
+from upfml.baselines import Baselines
 from upfml.errors import UserError
 from upfml.tables import CLASS_NAMES, METRICS
 
@@ -163,12 +164,24 @@ def from_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
     return _per_run(decisions, _decision_metrics)
 
 
+def from_baselines(decisions: pd.DataFrame, baselines: Baselines) -> pd.DataFrame:
+    """Table `metrics` of what one threshold scores on the windows that arms decided on (%).
+
+    Not of arms that send only changes: of most of their windows the features are not known.
+    """
+    told = decisions[[Arm.parse(arm).emit == "every" for arm in decisions["arm"]]]
+    said = told.assign(predicted=baselines.one_threshold(told))
+    counts = {run: confusion(mine) for run, mine in said.groupby(RUN)}
+    rows = [(*run, "one_threshold_accuracy", 100 * found.trace() / found.sum(), "%") for run, found in counts.items()]
+    return pd.DataFrame(rows, columns=list(METRICS.columns))
+
+
 def from_scores(scores: dict[str, Any]) -> pd.DataFrame:
     """Table `metrics` of scikit-learn's model on the held-out windows of both splits (scores.json); trial 0."""
     rows = [
         ("sklearn", 0, f"{name}_{split}", 100 * scores[split][name], "%")
         for split in ("random", "grouped")
-        for name in ("accuracy", "balanced_accuracy", "majority_accuracy")
+        for name in ("accuracy", "balanced_accuracy", "majority_accuracy", "one_threshold_accuracy")
     ]
     return pd.DataFrame(rows, columns=list(METRICS.columns))
 

@@ -401,13 +401,19 @@ def _beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
         windows = f"{score['test_windows']} held-out windows; no flow is on both sides of the split by flow"
         if split == "grouped":
             add(f"accuracy, {words}", "sklearn", "%", offline(score), f"{windows}; Wilson interval")
-        for name, quantity in (("balanced_accuracy", "balanced accuracy"), ("majority_accuracy", "majority class")):
+        for name, quantity in (
+            ("balanced_accuracy", "balanced accuracy"),
+            ("majority_accuracy", "majority class"),
+            ("one_threshold_accuracy", "one threshold"),
+        ):
             add(f"{quantity}, {words}", "sklearn", "%", Estimate(100 * score[name], None, None, 0), windows)
     for arm in deciding:
         add_mean("accuracy", arm, "%", of(arm, "accuracy"), "live traffic")
         add_mean("balanced accuracy", arm, "%", of(arm, "balanced_accuracy"), "live traffic")
         always = "what naming the larger class each time would score on live traffic"
         add_mean("majority class", arm, "%", of(arm, "majority_accuracy"), always)
+        stump = "what one threshold on one feature scores there, fitted on the forest's training windows"
+        add_mean("one threshold", arm, "%", of(arm, "one_threshold_accuracy"), stump)
 
     pairs = [(arms.papers("user", present), arms.papers("kernel", present)), (STRONGEST["user"], STRONGEST["kernel"])]
     for name in LATENCIES:
