@@ -48,8 +48,8 @@ _SOURCE_PRIORITY = -20
 """Nice value: nothing else on its CPU may keep the generator waiting."""
 
 
-def measure(config: Mapping[str, Any], model: Path) -> pd.DataFrame:
-    """Table `load`. `model` is a folder of convert.write for arms that classify.
+def measure(config: Mapping[str, Any], model: Path | None) -> pd.DataFrame:
+    """Table `load`. `model` is a folder of convert.write, for arms that classify.
 
     Windows are of load.window_ms; all else is as the sections `features`, `flow_table` and `delivery` say. Raises
     UserError when an agent fails, when there is but one CPU, and as Schedule.of; the test bed and every process are
