@@ -1,7 +1,7 @@
 """Where each arm breaks: the first value of a sweep, from light to heavy load, at which it loses more than it may.
 
 An arm has broken where one of these is above LIMIT_PCT in its median turn: packets that did not arrive at the data
-network, less those that forwarding alone lost in the same round; events that nobody read, of those that the program
+network, less the share that forwarding alone lost at that value; events that nobody read, of those that the program
 made; decisions that user space does not know of, of those that the schedule calls for. Turns whose packets the
 generator did not send in time say nothing, and are left out.
 """
@@ -36,9 +36,9 @@ def losses(load: pd.DataFrame) -> pd.DataFrame:
     turns["events_pct"] = 100 * turns["events_lost"] / turns["events_made"].where(turns["events_made"] > 0)
     expected = turns["decisions_expected"].where(turns["decisions_expected"] > 0)
     turns["decisions_pct"] = 100 * (expected - turns["decisions_made"]).clip(lower=0) / expected
-    of_round = ["sweep", "value", "turn"]
-    forwarding = turns[turns["arm"] == "none"].set_index(of_round)["packets_pct"]
-    alone = forwarding.reindex(pd.MultiIndex.from_frame(turns[of_round])).fillna(0.0).to_numpy()
+    of_value = ["sweep", "value"]
+    forwarding = turns[turns["arm"] == "none"].groupby(of_value)["packets_pct"].median()
+    alone = forwarding.reindex(pd.MultiIndex.from_frame(turns[of_value])).fillna(0.0).to_numpy()
     above = (turns["packets_pct"] - alone).clip(lower=0)
     turns["packets_pct"] = turns["packets_pct"].where(turns["arm"] == "none", above)
     return turns
