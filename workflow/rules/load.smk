@@ -53,10 +53,10 @@ rule figure_load:
             category="Load",
             labels=lambda wildcards: {"figure": LOAD_TITLES[wildcards.sweep], "format": "PNG"},
         ),
-    wildcard_constraints:
-        sweep="|".join(LOAD_TITLES),
     log:
         "results/logs/figure_load_{sweep}.log",
+    wildcard_constraints:
+        sweep="|".join(LOAD_TITLES),
     params:
         config=config["load"],
     message:
