@@ -1,18 +1,13 @@
 # More and more load, until something breaks: packets a second, flows, and the period of flows.
 
-LOAD_TITLES = {
-    "rate": "Load: packets a second",
-    "flows": "Load: flows",
-    "period": "Load: period of flows",
-}
-
 
 rule load_turns:
     input:
         testbed="results/testbed.json",
         model=f"results/convert/{DEPLOYED_POINT}/parts.json",
     output:
-        "results/load/load.parquet",
+        load="results/load/load.parquet",
+        provenance="results/load/provenance.json",
     log:
         "results/logs/load.log",
     threads: ALL_CORES
@@ -26,7 +21,7 @@ rule load_turns:
 
 rule load_breaks:
     input:
-        rules.load_turns.output,
+        "results/load/load.parquet",
     output:
         "results/load/breaks.json",
     log:
@@ -37,36 +32,30 @@ rule load_breaks:
         "../scripts/load_breaks.py"
 
 
-rule figure_load:
-    input:
-        rules.load_turns.output,
-    output:
-        pdf=report(
-            "figures/load_{sweep}.pdf",
-            caption="../report/load.rst",
-            category="Load",
-            labels=lambda wildcards: {"figure": LOAD_TITLES[wildcards.sweep], "format": "PDF"},
-        ),
-        png=report(
-            "figures/load_{sweep}.png",
-            caption="../report/load.rst",
-            category="Load",
-            labels=lambda wildcards: {"figure": LOAD_TITLES[wildcards.sweep], "format": "PNG"},
-        ),
-    log:
-        "results/logs/figure_load_{sweep}.log",
-    wildcard_constraints:
-        sweep="|".join(LOAD_TITLES),
-    params:
-        config=config["load"],
-    message:
-        "Drawing the load's sweep of {wildcards.sweep}"
-    script:
-        "../scripts/figure_load.py"
+for SWEEP, TITLE in {"rate": "Packets a second", "flows": "Flows", "period": "Period of flows"}.items():
+
+    rule:
+        name:
+            f"figure_load_{SWEEP}"
+        input:
+            "results/load/load.parquet",
+        output:
+            **figure_files(f"load_{SWEEP}", TITLE, "Load"),
+        log:
+            f"results/logs/figure_load_{SWEEP}.log",
+        params:
+            sweep=SWEEP,
+            window_ms=config["load"]["window_ms"],
+        message:
+            f"Drawing the load: {TITLE}"
+        script:
+            "../scripts/figure_load.py"
 
 
 rule load:
     input:
         rules.load_breaks.output,
-        expand("figures/load_{sweep}.{suffix}", sweep=LOAD_TITLES, suffix=["pdf", "png"]),
+        rules.figure_load_rate.output,
+        rules.figure_load_flows.output,
+        rules.figure_load_period.output,
     localrule: True

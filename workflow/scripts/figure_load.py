@@ -6,5 +6,5 @@ from upfml.glue import rule
 
 with rule(snakemake):
     rows = tables.read(snakemake.input[0], tables.LOAD)
-    figure = load.draw(rows, snakemake.wildcards.sweep, snakemake.params.config["window_ms"])
+    figure = load.draw(rows, snakemake.params.sweep, snakemake.params.window_ms)
     style.save(figure, snakemake.output.pdf, snakemake.output.png)
