@@ -54,7 +54,7 @@ def test_measured_rules_hold_all_cores() -> None:
         ("bench", {"bench_inference", "bench_path", "figure_bench_inference", "figure_bench_path"}, {"classify"}),
         ("figures/bench_inference.pdf", {"windows", "bench_inference"}, {"bench_path", "convert"}),
         ("figures/bench_live.pdf", {"train", "testbed", "bench_live"}, {"bench_path", "convert", "classify"}),
-        ("figures/load_rate.pdf", {"convert", "testbed", "load_turns", "figure_load_rate"}, {"classify", "figure_load_flows"}),
+        ("figures/load_rate.pdf", {"convert", "load_turns", "figure_load_rate"}, {"classify", "figure_load_flows"}),
         ("results/load/breaks.json", {"load_turns", "load_breaks"}, {"classify", "figure_load_rate"}),
         ("provision", {"provision"}, {"testbed"}),
     ],
