@@ -18,7 +18,7 @@ _AXES = {"rate": "packets/s", "flows": "flows", "period": "period of a flow (ms)
 _PANELS = [
     ("lost: packets, events or decisions", "share (%)", "lost_pct", 1.0),
     ("CPU of forwarding and classifier", "of the UPF's CPUs (%)", "upf_cpu_pct", 1.0),
-    ("arrival to label in user space, p99", "time (µs)", "latency_p99_ns", 1e-3),
+    ("arrival to label, p99", "time (µs)", "latency_p99_ns", 1e-3),
 ]
 """Title, unit, the column of breaks.medians, and the factor from column to unit."""
 _LOSS_FLOOR_PCT = 0.01
