@@ -27,6 +27,7 @@ include: "workflow/rules/causes.smk"
 include: "workflow/rules/generalise.smk"
 include: "workflow/rules/flood.smk"
 include: "workflow/rules/metrics.smk"
+include: "workflow/rules/load.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/bench.smk"
@@ -43,7 +44,7 @@ if not config["replay"]:
 
     report: "workflow/report/first_page.rst"
 
-    TARGETS += [rules.figures.input, rules.report_pages.input, rules.generalise.input]
+    TARGETS += [rules.figures.input, rules.report_pages.input, rules.generalise.input, rules.load.input]
 
 
 rule all:

@@ -14,6 +14,7 @@ from tests.forests import EVERY_TIED, FORESTS, around_thresholds, at_ends, conve
 
 from upfml import tables
 from upfml.bench import programs
+from upfml.bpf import fill
 from upfml.classify import kernel
 from upfml.engines import FILES
 from upfml.engines import table as table_engine
@@ -37,7 +38,7 @@ class KernelForest:
         classes: list[int] = []
         for first in range(0, len(samples), programs.INPUTS):
             some = samples[first : first + programs.INPUTS]
-            programs.fill(self.module["bench_inputs"], some)
+            fill(self.module["bench_inputs"], some)
             programs.forget(self.module)
             programs.begin_round(self.module, len(some))
             self._run(bytes(64), times=len(some))

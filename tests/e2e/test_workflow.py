@@ -17,6 +17,7 @@ from upfml import tables
 FIGURES = [
     *("traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"),
     *("accuracy_causes", "flow_table", "generalise"),
+    *("load_rate", "load_flows", "load_period"),
 ]
 POINT = "depth10-trees10"
 DECIDING = ["user", "kernel-packet-perf", "kernel"]
@@ -187,6 +188,15 @@ def test_paper_vs_here_has_the_papers_numbers(finished: Path) -> None:
     published = {row["paper"] for row in rows}
     assert {99.97, 99.60, 99.91, 0.9046, 32.88, 2.91, 5.83, 12.87, 15.79, 3452.09, 5736.07} <= published
     assert (finished / "results/paper_vs_here.md").read_text().count("|") > 100
+
+
+def test_the_load_has_every_arm_in_every_sweep(finished: Path) -> None:
+    load = tables.read(finished / "results/load/load.parquet", tables.LOAD)
+    assert len(load) == 3 * 4  # arms, values
+    breaks = json.loads((finished / "results/load/breaks.json").read_text())
+    assert set(breaks["sweeps"]) <= {"rate", "flows", "period"}
+    for sweep in breaks["sweeps"].values():
+        assert set(sweep["arms"]) <= {"none", "user", "kernel"}
 
 
 def test_the_sweep_has_every_point(finished: Path) -> None:

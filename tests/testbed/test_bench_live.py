@@ -15,6 +15,7 @@ from tests.forests import noisy_forest
 
 from upfml.bench import live
 from upfml.errors import UserError
+from upfml.live.bed import napi_threads
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "upftb"
@@ -37,7 +38,7 @@ def config(**bench: Any) -> dict[str, Any]:
 def left_over() -> list[str]:
     """Of this benchmark: namespaces and locks, threads that receive N3."""
     run = [str(path) for path in Path("/run").glob(f"**/*{PREFIX}*")]
-    return run + [f"napi thread {thread}" for thread in live._napi_threads()]
+    return run + [f"napi thread {thread}" for thread in napi_threads()]
 
 
 def assert_nothing_left() -> None:

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = {
     *("provision", "testbed", "capture", "classify", "sweep_point", "exactness_run", "timer", "generalise_run"),
+    "load_turns",
     *("bench_lock", "bench_replay", "bench_inference", "bench_path", "bench_delivery", "bench_live"),
 }
 
@@ -53,6 +54,8 @@ def test_measured_rules_hold_all_cores() -> None:
         ("bench", {"bench_inference", "bench_path", "figure_bench_inference", "figure_bench_path"}, {"classify"}),
         ("figures/bench_inference.pdf", {"windows", "bench_inference"}, {"bench_path", "convert"}),
         ("figures/bench_live.pdf", {"train", "testbed", "bench_live"}, {"bench_path", "convert", "classify"}),
+        ("figures/load_rate.pdf", {"convert", "load_turns", "figure_load_rate"}, {"classify", "figure_load_flows"}),
+        ("results/load/breaks.json", {"load_turns", "load_breaks"}, {"classify", "figure_load_rate"}),
         ("provision", {"provision"}, {"testbed"}),
     ],
 )
@@ -72,13 +75,14 @@ def test_the_papers_scale_is_a_preset(tmp_path: Path) -> None:
 def test_commands_with_a_preset_are_as_snakemake_reads_them(tmp_path: Path) -> None:
     """Whatever follows --configfile is a file to Snakemake."""
     texts = [
-        (ROOT / name).read_text() for name in ("README.md", "config.yaml", "presets/paper.yaml", "presets/bench.yaml")
+        (ROOT / name).read_text()
+        for name in ("README.md", "config.yaml", "presets/paper.yaml", "presets/bench.yaml", "presets/load.yaml")
     ]
     found = {
         words for text in texts for words in re.findall(r"snakemake (--cores \d .*?--configfile [\w/.]+[^`#\n]*)", text)
     }
     commands = {tuple(words.replace("presets/", f"{ROOT}/presets/").split()) for words in found}
-    assert len(commands) == 2
+    assert len(commands) == 3
     for words in commands:
         planned = snakemake(tmp_path, "--dry-run", *words)
         assert jobs(planned)["total"] > 1

@@ -11,6 +11,8 @@ rule archive:
         rules.comparison.output,
         rules.windows.output,
         rules.provision.output,
+        rules.load_breaks.output,
+        "results/load/provenance.json",
         drawn_from,
         expand("results/train/{point}/scores.json", point=POINTS),
         run_files("run.json"),

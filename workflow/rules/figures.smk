@@ -163,4 +163,7 @@ rule figures:
         rules.figure_accuracy_causes.output,
         rules.figure_flow_table.output,
         rules.figure_generalise.output,
+        rules.figure_load_rate.output,
+        rules.figure_load_flows.output,
+        rules.figure_load_period.output,
     localrule: True

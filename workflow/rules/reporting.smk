@@ -8,6 +8,7 @@ STORY = [
     "Traffic",
     "Classification",
     "Cost",
+    "Load",
     "Model size",
     "Exactness",
     "Benchmark",

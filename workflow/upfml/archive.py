@@ -67,6 +67,8 @@ _KINDS = (
     ("results/windows/*", "closed windows: features, class, side of each split"),
     ("*/scores.json", "scores of a model on held-out windows"),
     ("results/sweep/*", "depth and number of trees: accuracy, latency, program size"),
+    ("results/load/load.parquet", "turns of the arms under more and more load"),
+    ("results/load/breaks.json", "where each arm breaks"),
     ("results/flood.parquet", "a flood of new flows against the flow table"),
     ("config.yaml", "every knob of this run"),
     (DRAWINGS, "the figures' rules with their inputs and parameters, for `make redraw`"),

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from upfml import events, headers
 from upfml.errors import UserError
 from upfml.syscall import BPF_PROG_LOAD, ProgInfo, ProgLoadAttr, bpf, prog_info
@@ -186,6 +189,12 @@ class Module:
     def detach(self, device: str, mode: str) -> None:
         """Take the program off the device's XDP hook."""
         self._bcc.remove_xdp(device.encode(), XDP_FLAGS[mode])
+
+
+def fill(table: Any, rows: NDArray[Any]) -> None:
+    """Write rows, each as long as the map's value, to the entries 0, 1, … of an array map."""
+    keys = (table.Key * len(rows))(*range(len(rows)))
+    table.items_update_batch(keys, (table.Leaf * len(rows)).from_buffer_copy(np.ascontiguousarray(rows).tobytes()))
 
 
 def _last_word(log: str, error: int) -> str:

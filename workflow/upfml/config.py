@@ -12,6 +12,7 @@ import yaml
 
 from upfml import arms
 from upfml.errors import UserError
+from upfml.load import points as load_points
 
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 
@@ -23,12 +24,20 @@ def check(config: Mapping[str, Any]) -> None:
     _check_scenarios(config)
     _check_model(config)
     arms.chosen(config)
+    _check_load(config["load"])
     batches = config["runs"]["batches"]
     if batches["first"] > batches["most"]:
         raise UserError(
             f"config: runs.batches: first is {batches['first']}, but most is {batches['most']}",
             "raise most, or lower first",
         )
+
+
+def _check_load(load: Mapping[str, Any]) -> None:
+    for name in load["arms"]:
+        arms.Arm.parse(name)
+    for point in load_points.points(load):
+        point.schedule(load)
 
 
 def _check_schema(config: Mapping[str, Any]) -> None:

@@ -255,6 +255,34 @@ JUDGED = pa.DataFrameSchema(
     name="judged",
 )
 
+LOAD = pa.DataFrameSchema(
+    {
+        "sweep": pa.Column("str", pa.Check.isin(["rate", "flows", "period"])),
+        "value": pa.Column("float64"),  # packets/s, flows, or a flow's period in ms
+        "arm": pa.Column("str"),
+        "turn": _count,  # of the arm at this value
+        "flows": _count,
+        "wanted_packets_per_s": pa.Column("float64"),
+        "packets_wanted": _count,  # in the whole turn, like all down to decisions_made
+        "packets_offered": _count,  # that the generator sent in time
+        "packets_forwarded": _count,  # that arrived at the data network
+        "events_made": _count,  # by the program on N3
+        "events_lost": pa.Column("int64"),  # of those, never read
+        "decisions_expected": pa.Column("float64", nullable=True),  # by the schedule; null: of packets, or none at all
+        "decisions_made": _count,  # that user space knows of
+        "upf_busy_pct": pa.Column("float64"),  # of the UPF's CPUs, whoever had them; in the steady part, like the rest
+        "thread_cpu_ns_per_packet": pa.Column("float64", nullable=True),  # that the UPF's thread had a CPU
+        "agent_cpu_ns_per_packet": pa.Column("float64", nullable=True),  # the agent's process likewise
+        "upf_cpu_pct": pa.Column("float64"),  # both, of the UPF's CPUs
+        "program_ns": pa.Column("float64", nullable=True),  # a run of the program on N3 by the kernel's account
+        "latency_p50_ns": pa.Column("float64", nullable=True),  # packet arrival -> label in user space
+        "latency_p99_ns": pa.Column("float64", nullable=True),
+    },
+    unique=["sweep", "value", "arm", "turn"],
+    strict=True,
+    name="load",
+)
+
 METRICS = pa.DataFrameSchema(
     {
         "arm": pa.Column("str"),  # as in arms.py, or sklearn

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from upfml import config as upfml_config
 from upfml import convert, native, tables
 from upfml.bench import programs
+from upfml.bpf import fill
 from upfml.classify import kernel
 from upfml.classify.user import predictor
 from upfml.engines import FILES
@@ -218,7 +219,7 @@ class _Kernel:
 
     def time(self, samples: Samples) -> tuple[float, float, NDArray[Any]]:
         """See Engine."""
-        programs.fill(self._module["bench_inputs"], samples)
+        fill(self._module["bench_inputs"], samples)
         empty_ns = self._run(self._no_infer, len(samples))
         programs.forget(self._module)
         gross_ns = self._run(self._infer, len(samples))

@@ -1,26 +1,22 @@
 """Packets per second that the live UPF forwards at saturation: with no program on N3, with XDP_PASS, with each engine.
 
-GTP-U packets of some flows come to N3 faster than the UPF can take them (generator.py). They are counted where they
-arrive at the data network, which discards them. Arms take turns of a fraction of a second, in drawn order, so that what
-a busy machine or its hypervisor takes away hits all alike; `over_pass` is against XDP_PASS in the same round. For that
-every arm has a test bed of its own, set up beforehand, of which all but one are silent. Which bed it is does not show:
-two arms without a program differed by 0.7 % over 40 rounds in which single turns differed threefold.
+GTP-U packets of some flows come to N3 faster than the UPF can take them (upfml/live/generator.py). They are counted
+where they arrive at the data network, which discards them. Arms take turns of a fraction of a second, in drawn order,
+so that what a busy machine or its hypervisor takes away hits all alike; `over_pass` is against XDP_PASS in the same
+round. For that every arm has a test bed of its own, set up beforehand, of which all but one are silent. Which bed it is
+does not show: two arms without a program differed by 0.7 % over 40 rounds in which single turns differed threefold.
 
-Generator and UPF must not share a CPU, or their sum is measured, in which no program seems to cost much: by default a
-veth receives on the CPU that sends. So N3's NAPI runs in a kernel thread (Documentation/networking/napi.rst, "Threaded
-NAPI"), which has one CPU to itself, and all of the UPF's work is done there, up to the discard; generator, readers of
-decisions and this process have the other CPUs. A veth has NAPI only with an XDP program or with GRO, and GRO comes with
-a program: so GRO is on in every arm, without a program as well.
+The UPF's thread (upfml/live/bed.py) has one CPU to itself; generator, readers of decisions and this process have the
+others.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,19 +25,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyroute2 import Ethtool, IPRoute
 
-from upfml import frames, tables
+from upfml import tables
 from upfml.agentprocess import XDP_MODE, AgentProcess, loss
 from upfml.arms import Arm
 from upfml.bench import programs
-from upfml.bench.generator import Generator
-from upfml.bpf import SCHED_CLS, Module
 from upfml.engines import FILES
 from upfml.errors import UserError
-from upfml.flowkey import UDP
+from upfml.live import bed as live_bed
+from upfml.live.bed import LiveBed
+from upfml.live.generator import Generator
 from upfml.model import TreeModel
-from upfml.testbed.namespaces import DN, INGRESS, N3, N6, QFI, UE, UPLINK_TEID, Namespaces, attach_tc, inside
+from upfml.testbed.namespaces import N3, Namespaces, inside
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +48,6 @@ COLUMNS = [
 ]
 
 _WARMUP_S = 0.05
-_FIRST_PORT = 20_000
-_INNER_BYTES = 62  # of an IP packet; its frame is of 120 bytes, a multiple of 8 as maps have it
 
 
 def measure(forest: TreeModel, config: Mapping[str, Any]) -> pd.DataFrame:
@@ -100,9 +93,7 @@ class _Arm:
     arm: str
     engine: str
     generator: Generator
-    ran: IPRoute
-    dn: IPRoute
-    thread: int
+    bed: LiveBed
     agent: AgentProcess | None
     work: Path
 
@@ -150,10 +141,8 @@ class _Arm:
 
     def _reading(self) -> NDArray[np.int64]:
         """Time (ns), packets at the data network, packets sent, ns that the UPF's thread had a CPU."""
-        forwarded, sender = _statistics(self.dn, N6)["rx_packets"], _statistics(self.ran, N3)
-        had_cpu_ns = int(Path(f"/proc/{self.thread}/schedstat").read_text().split()[0])
-        sent = sender["tx_packets"] + sender["tx_dropped"]  # what veth has no room for counts as dropped
-        return np.array([time.monotonic_ns(), forwarded, sent, had_cpu_ns])
+        forwarded, sent = self.bed.forwarded(), self.bed.sent()
+        return np.array([time.monotonic_ns(), forwarded, sent, live_bed.cpu_ns(self.bed.thread)])
 
 
 @contextmanager
@@ -163,20 +152,16 @@ def _set_up(
     testbed = config["testbed"]
     with ExitStack() as stack:
         bed = stack.enter_context(Namespaces(f"{testbed['prefix']}live{number}", testbed["ue_mtu_bytes"]))
-        ran, upf, dn = (stack.enter_context(IPRoute(netns=host.namespace)) for host in (bed.ran, bed.upf, bed.dn))
-        packets = _packets(upf, config["bench"]["live"]["flows"])
-        module = Module("live.bpf.c", {"FRAMES": len(packets), "FRAME_BYTES": packets.shape[1]})
-        attach_tc(dn, dn.link_lookup(ifname=N6)[0], module.load("discard", SCHED_CLS), INGRESS)
-        thread = _receive_in_thread(bed)
-        generator = stack.enter_context(Generator(module, bed.ran, ran.link_lookup(ifname=N3)[0], packets))
+        live = stack.enter_context(live_bed.ready(bed, config["bench"]["live"]["flows"]))
+        generator = stack.enter_context(Generator(live, bed.ran))
         agent = None
         if arm == "XDP_PASS":
             with inside(bed.upf.namespace):
-                module.attach(N3, module.load("pass"), XDP_MODE)
+                live.module.attach(N3, live.module.load("pass"), XDP_MODE)
         if engine:
             programs.write(forest, engine, work / "model", config)
             agent = AgentProcess(config, Arm(arm), bed, work / "model", work)
-        yield _Arm(arm, engine, generator, ran, dn, thread, agent, work)
+        yield _Arm(arm, engine, generator, live, agent, work)
 
 
 @contextmanager
@@ -187,7 +172,7 @@ def _apart(arms: Sequence[_Arm]) -> Iterator[None]:
         raise UserError("generator and UPF need a CPU each, and there is but one", "use a machine with two or more")
     upf = {max(cpus)}
     for arm in arms:
-        os.sched_setaffinity(arm.thread, upf)
+        os.sched_setaffinity(arm.bed.thread, upf)
         for process in arm.processes():
             os.sched_setaffinity(process, cpus - upf)
     os.sched_setaffinity(0, cpus - upf)
@@ -195,43 +180,3 @@ def _apart(arms: Sequence[_Arm]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cpus)
-
-
-def _packets(upf: IPRoute, flows: int) -> NDArray[np.uint8]:
-    """A packet of each flow, uplink on N3 to the UPF, shape (flows, bytes)."""
-    mac = bytes.fromhex(upf.get_links(ifname=N3)[0].get("address").replace(":", ""))
-    sent = [
-        frames.n3(frames.inner(UE, _FIRST_PORT + flow, DN, 5_001, UDP, _INNER_BYTES), teid=UPLINK_TEID, qfi=QFI)
-        for flow in range(flows)
-    ]
-    return np.array([np.frombuffer(mac + frame[len(mac) :], np.uint8) for frame in sent])
-
-
-def _receive_in_thread(bed: Namespaces) -> int:
-    """Have the UPF's N3 received by a kernel thread: its pid. Raises UserError where that cannot be had."""
-    with inside(bed.upf.namespace), Ethtool() as ethtool:
-        features = ethtool.get_features(N3)
-        features.features["rx-gro"].enable = True
-        ethtool.set_features(N3, features)
-    before = _napi_threads()
-    # `ip netns exec` has the namespace's devices in /sys.
-    write = ["ip", "netns", "exec", str(bed.upf.namespace), "tee", f"/sys/class/net/{N3}/threaded"]
-    done = subprocess.run(write, input="1", capture_output=True, text=True)
-    made = _napi_threads() - before
-    if done.returncode or len(made) != 1:
-        raise UserError(f"N3 is not received by a thread of its own: {done.stderr.strip()}", "boot Linux 5.12 or later")
-    return made.pop()
-
-
-def _napi_threads() -> set[int]:
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # ended meanwhile
-            if (process / "comm").read_text().startswith(f"napi/{N3}-"):
-                found.add(int(process.name))
-    return found
-
-
-def _statistics(ip: IPRoute, device: str) -> Mapping[str, int]:
-    statistics: Mapping[str, int] = ip.get_links(ifname=device)[0].get("stats64")
-    return statistics

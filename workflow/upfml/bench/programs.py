@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfml import convert, frames
-from upfml.bpf import Module, Program
+from upfml.bpf import Module, Program, fill
 from upfml.classify import kernel
 from upfml.features import Definition
 from upfml.flowkey import UDP
@@ -53,12 +53,6 @@ def begin_round(module: Module, length: int, address_at: int = 0) -> None:
     """Take inputs or flows from the first on, `length` of them over and over (struct bench_round)."""
     rounds = module["bench_rounds"]
     rounds[rounds.Key(0)] = rounds.Leaf(0, length, address_at)
-
-
-def fill(table: Any, rows: NDArray[Any]) -> None:
-    """Write rows, each as long as the map's value, to the entries 0, 1, … of an array map."""
-    keys = (table.Key * len(rows))(*range(len(rows)))
-    table.items_update_batch(keys, (table.Leaf * len(rows)).from_buffer_copy(np.ascontiguousarray(rows).tobytes()))
 
 
 def answers(module: Module, length: int) -> NDArray[np.int32]:

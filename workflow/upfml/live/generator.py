@@ -1,8 +1,12 @@
-"""Packets at more than any UPF's rate: a test run with live frames, whose program redirects each frame to a device.
+"""Packets at any rate: a test run with live frames, whose program redirects frames to a device.
 
 The kernel's own generator (BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18; Documentation/bpf/bpf_prog_run.rst). Frames come to
 the other end of a veth as a network card's driver hands them to XDP: in pages with headroom, before there is an skb.
 An skb from a packet socket has too little headroom: veth copies it for an XDP program, and only for one.
+
+Either as fast as it can, or by a schedule (schedule.py). Then the program looks at the clock at every frame that the
+kernel offers it, and drops those for which it is too early: it keeps a CPU busy, as generators do that poll, and each
+packet leaves within microseconds of its time.
 """
 
 from __future__ import annotations
@@ -14,38 +18,37 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import NoReturn
+from typing import NoReturn, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pyroute2 import netns
 
-from upfml.bench import programs
-from upfml.bpf import Module
+from upfml.bpf import fill
 from upfml.errors import UserError
+from upfml.live.bed import LiveBed
+from upfml.live.schedule import Schedule
 from upfml.syscall import BPF_PROG_TEST_RUN, TestRunAttr, bpf
 from upfml.testbed.host import Host, die_with_parent
 
 _LIVE_FRAMES = 1 << 1  # BPF_F_TEST_XDP_LIVE_FRAMES
-_FOR_EVER = 2**31 - 1  # frames of a test run, more than a turn can have
+_FOR_EVER = 2**31 - 1
+"""Frames of a test run. By a schedule, most of them are dropped; then the next run takes over."""
 
 
 class Generator:
-    """Sends frames from a host while `sending`: a process, there between __enter__ and __exit__."""
+    """Sends frames from a host while `sending`, as fast as it can: a process, there between __enter__ and __exit__."""
 
-    def __init__(self, module: Module, host: Host, ifindex: int, frames: NDArray[np.uint8]) -> None:
-        """`module` is bpf/live.bpf.c, compiled for `frames`, packets to send in turn, of shape (packets, bytes).
+    _program_name = "generate"
 
-        `ifindex` is the device's, on `host`.
-        """
-        programs.fill(module["frames"], frames)
-        generators = module["generators"]
-        generators[generators.Key(0)] = generators.Leaf(ifindex, 0)
-        self._host, self._frame_bytes = host, frames.shape[1]
-        self._program = module.load("generate")
+    def __init__(self, bed: LiveBed, host: Host) -> None:
+        """The bed's packets, in turn; `host` is its RAN."""
+        fill(bed.module["frames"], bed.packets)
+        generators = bed.module["generators"]
+        generators[generators.Key(0)] = generators.Leaf(bed.n3_ifindex, 0)
+        self._host, self._frame_bytes = host, bed.packets.shape[1]
+        self._program = bed.module.load(self._program_name)
         self._pid: int | None = None
 
-    def __enter__(self) -> Generator:
+    def __enter__(self) -> Self:
         """Start it, silent."""
         self._pid = os.fork()
         if not self._pid:
@@ -103,3 +106,33 @@ class Generator:
                 pass
         finally:
             os._exit(1)
+
+
+class ScheduledGenerator(Generator):
+    """Sends frames by a schedule; what it is too late for, it gives up."""
+
+    _program_name = "generate_by_schedule"
+
+    def __init__(self, bed: LiveBed, host: Host) -> None:
+        """As Generator's; nothing is sent before `plan`."""
+        super().__init__(bed, host)
+        self._schedules = bed.module["schedules"]
+
+    def plan(self, schedule: Schedule) -> None:
+        """What `sending` is to send, once; of flows that the bed has packets of. To be called while silent."""
+        self._schedules[self._schedules.Key(0)] = self._schedules.Leaf(
+            interval_ns=schedule.interval_ns,
+            flows=schedule.flows,
+            packets=schedule.packets,
+            stagger=schedule.stagger,
+            rounds=schedule.rounds,
+        )
+
+    def sent(self) -> int:
+        """Packets of the plan that have been sent; those that are missing when its time is over were given up."""
+        return int(self._schedules[self._schedules.Key(0)].sent)
+
+    def finished(self) -> bool:
+        """Whether the plan's time is over."""
+        schedule = self._schedules[self._schedules.Key(0)]
+        return bool(schedule.round >= schedule.rounds)

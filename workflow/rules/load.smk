@@ -1,0 +1,61 @@
+# More and more load, until something breaks: packets a second, flows, and the period of flows.
+
+
+rule load_turns:
+    input:
+        testbed="results/testbed.json",
+        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+    output:
+        load="results/load/load.parquet",
+        provenance="results/load/provenance.json",
+    log:
+        "results/logs/load.log",
+    threads: ALL_CORES
+    params:
+        config=section("seed", "testbed", "features", "flow_table", "delivery", "load"),
+    message:
+        "Loading the UPF until something breaks"
+    script:
+        "../scripts/load.py"
+
+
+rule load_breaks:
+    input:
+        "results/load/load.parquet",
+    output:
+        "results/load/breaks.json",
+    log:
+        "results/logs/load_breaks.log",
+    message:
+        "Finding where each arm breaks"
+    script:
+        "../scripts/load_breaks.py"
+
+
+for SWEEP, TITLE in {"rate": "Packets a second", "flows": "Flows", "period": "Period of flows"}.items():
+
+    rule:
+        name:
+            f"figure_load_{SWEEP}"
+        input:
+            "results/load/load.parquet",
+        output:
+            **figure_files(f"load_{SWEEP}", TITLE, "Load"),
+        log:
+            f"results/logs/figure_load_{SWEEP}.log",
+        params:
+            sweep=SWEEP,
+            window_ms=config["load"]["window_ms"],
+        message:
+            f"Drawing the load: {TITLE}"
+        script:
+            "../scripts/figure_load.py"
+
+
+rule load:
+    input:
+        rules.load_breaks.output,
+        rules.figure_load_rate.output,
+        rules.figure_load_flows.output,
+        rules.figure_load_period.output,
+    localrule: True

@@ -1,0 +1,15 @@
+"""Load the UPF until something breaks. In: config, converted model. Out: table load, provenance."""
+
+from pathlib import Path
+
+from upfml import provenance, tables
+from upfml.agentprocess import XDP_MODE
+from upfml.glue import rule
+from upfml.load import turns
+
+with rule(snakemake):
+    config, began = snakemake.params.config, provenance.now()
+    rows = turns.measure(config, Path(snakemake.input.model).parent)
+    tables.write(rows, snakemake.output.load, tables.LOAD)
+    record = provenance.of(config, xdp_mode=XDP_MODE, start=began, end=provenance.now())
+    tables.write_json(record, snakemake.output.provenance)
