@@ -9,7 +9,6 @@ import pytest
 from tests.unit.test_figures import words
 from tests.unit.test_load import table
 
-from upfml.errors import UserError
 from upfml.figures import load, style
 
 VALUES = {"rate": [1e4, 5e4, 2e5], "flows": [260.0, 5000.0], "period": [20.0, 5.0, 1.0]}
@@ -60,6 +59,9 @@ def test_turns_that_were_left_out_are_said() -> None:
     assert "Left out" not in words(load.draw(loaded(), "flows", 100))
 
 
-def test_a_sweep_that_was_never_offered_is_an_error() -> None:
-    with pytest.raises(UserError, match="of no turn of the sweep rate"):
-        load.draw(loaded().assign(packets_offered=1), "rate", 100)
+def test_a_sweep_that_was_never_offered_is_drawn_empty_and_says_so(tmp_path: Path) -> None:
+    late = loaded().assign(packets_offered=1)
+    figure = load.draw(late, "rate", 100)
+    assert "Left out" in words(figure)
+    assert all(arm in words(figure) for arm in ARMS)
+    style.save(figure, tmp_path / "load.png")

@@ -64,10 +64,11 @@ def find(load: pd.DataFrame) -> dict[str, Any]:
     """
     middle = medians(load)
     sweeps = {}
-    for sweep, of_sweep in middle.groupby("sweep", sort=False):
+    for sweep in load["sweep"].unique():
+        of_sweep = middle[middle["sweep"] == sweep]
         arms = {str(arm): _of_arm(values) for arm, values in of_sweep.groupby("arm", sort=False)}
-        sweeps[str(sweep)] = {
-            "unit": UNITS[str(sweep)],
+        sweeps[sweep] = {
+            "unit": UNITS[sweep],
             "first": _first(of_sweep),
             "arms": arms,
             "not_offered": _not_offered(load[load["sweep"] == sweep]),
