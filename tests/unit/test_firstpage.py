@@ -35,6 +35,18 @@ GOAL = (
     "A kernel classifier costs at most 1 point of CPU and 5 % of context switches over forwarding alone, and loses no "
     "decision"
 )
+BREAKS: dict[str, Any] = {
+    "limit_pct": 0.1,
+    "sweeps": {
+        "rate": {
+            "arms": {
+                "native": {"held": 5e4, "broke": 2e5, "by": "events", "lost_pct": {"events": 63.0, "packets": 0.0}},
+                "kernel": {"held": 2e5, "broke": 6e5, "by": "packets", "lost_pct": {"events": 0.0, "packets": 0.3}},
+                "none": {"held": 6e5, "broke": None, "by": None, "lost_pct": {}},
+            }
+        }
+    },
+}
 PROVENANCE = {
     "git_commit": "0123456789abcdef", "git_changes": False, "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
     "xdp_modes": ["native"], "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T01:00:00+00:00",
@@ -59,12 +71,12 @@ def verdicts(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> di
 
 
 def claims(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> list[firstpage.Claim]:
-    return firstpage.claims(metrics, exactness, comparison.compare(metrics))
+    return firstpage.claims(metrics, exactness, comparison.compare(metrics), BREAKS)
 
 
 def page(metrics: pd.DataFrame) -> str:
     rows = [{"paper": 1.0}, {"paper": None}]
-    return firstpage.page(metrics, EXACTNESS, comparison.compare(metrics), rows, PROVENANCE)
+    return firstpage.page(metrics, EXACTNESS, comparison.compare(metrics), BREAKS, rows, PROVENANCE)
 
 
 def changed_exactness(arm: str, differences: int) -> dict[str, Any]:
@@ -106,6 +118,25 @@ def test_good_news_is_confirmed() -> None:
 )  # fmt: skip
 def test_the_opposite_number_gives_the_opposite_verdict(statement: str, opposite: dict[str, float]) -> None:
     assert verdicts(measured(kernel=opposite))[statement] == Verdict.NOT_CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("kernel", "user", "verdict"),
+    [
+        (6e5, 2e5, Verdict.CONFIRMED),
+        (None, 2e5, Verdict.CONFIRMED),
+        (2e5, 2e5, Verdict.NOT_RESOLVED),
+        (None, None, Verdict.NOT_RESOLVED),
+        (2e5, None, Verdict.NOT_CONFIRMED),
+    ],
+)
+def test_who_breaks_first_under_load(kernel: float | None, user: float | None, verdict: Verdict) -> None:
+    held = copy.deepcopy(BREAKS["sweeps"]["rate"]["arms"])
+    for arm, broke in (("kernel", kernel), ("native", user)):
+        held[arm]["broke"] = broke
+    claim = firstpage.load_claim(held, 0.1)
+    assert claim.verdict == verdict
+    assert "none held at every rate" in claim.evidence
 
 
 @pytest.mark.parametrize("arm", ["kernel", "user", "sklearn"])

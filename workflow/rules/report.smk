@@ -38,6 +38,7 @@ rule first_page:
         metrics="results/metrics.parquet",
         exactness="results/exactness.json",
         comparison="results/comparison.json",
+        breaks="results/load/breaks.json",
         paper_vs_here="results/paper_vs_here.json",
         provenance="results/provenance.json",
     output:

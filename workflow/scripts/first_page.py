@@ -1,4 +1,4 @@
-"""The report's opening page. In: metrics, exactness, both comparisons, provenance. Out: reStructuredText."""
+"""The report's opening page. In: metrics, exactness, both comparisons, breaks, provenance. Out: reStructuredText."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ with rule(snakemake):
                 tables.read(inputs.metrics, tables.METRICS),
                 tables.read_json(inputs.exactness),
                 [comparison.Row(**row) for row in tables.read_json(inputs.comparison)],
+                tables.read_json(inputs.breaks),
                 tables.read_json(inputs.paper_vs_here),
                 tables.read_json(inputs.provenance),
             )

@@ -1,7 +1,7 @@
 """The report's opening page: what was asked, what was found, how sure. For a reader who reads nothing else.
 
-In: table `metrics`, exactness.json, comparison.json, paper_vs_here.json, provenance.json. Out: reStructuredText,
-results/first_page.rst.
+In: table `metrics`, exactness.json, comparison.json, load/breaks.json, paper_vs_here.json, provenance.json. Out:
+reStructuredText, results/first_page.rst.
 
 The page is a list of claims. Each claim says something that would be good news for classification in the kernel; its
 verdict and its sentence are made from numbers, so that a run that finds the opposite says so:
@@ -72,7 +72,12 @@ def strongest(metrics: pd.DataFrame) -> dict[str, str]:
     return {side: next(arm for arm in order if arm in run) for side, order in wanted.items()}
 
 
-def claims(metrics: pd.DataFrame, exactness: Mapping[str, Any], compared: Sequence[comparison.Row]) -> list[Claim]:
+def claims(
+    metrics: pd.DataFrame,
+    exactness: Mapping[str, Any],
+    compared: Sequence[comparison.Row],
+    breaks: Mapping[str, Any],
+) -> list[Claim]:
     """Every claim that the run can judge. Raises UserError when no arm of kind user, or of kind kernel, was run."""
     found = [
         label_claim(metrics),
@@ -84,6 +89,9 @@ def claims(metrics: pd.DataFrame, exactness: Mapping[str, Any], compared: Sequen
         live_accuracy_claim(metrics),
         loss_claim(metrics),
     ]
+    held = breaks["sweeps"]["rate"]["arms"]
+    if set(arms.STRONGEST.values()) <= set(held):
+        found.append(load_claim(held, breaks["limit_pct"]))
     goals = comparison.goals(compared, metrics)
     if goals:
         found.insert(5, forwarding_claim(goals))
@@ -246,6 +254,28 @@ def loss_claim(metrics: pd.DataFrame) -> Claim:
     )
 
 
+def load_claim(held: Mapping[str, Any], limit_pct: float) -> Claim:
+    """Where arms break as the packet rate rises; `held` is what breaks.json says of that sweep's arms."""
+    rates = {side: held[arm]["broke"] or float("inf") for side, arm in arms.STRONGEST.items()}
+    if rates[KERNEL] == rates[USER]:
+        verdict = Verdict.NOT_RESOLVED
+    else:
+        verdict = Verdict.CONFIRMED if rates[KERNEL] > rates[USER] else Verdict.NOT_CONFIRMED
+    words = []
+    for arm, found in held.items():
+        if found["broke"] is None:
+            words.append(f"{arm} held at every rate")
+        else:
+            by = found["by"]
+            words.append(f"{arm} at {_digits(found['broke'])} ({_digits(found['lost_pct'][by])} % of {by} lost)")
+    return Claim(
+        "The kernel's classifier holds at a packet rate at which user space's breaks",
+        verdict,
+        f"To break is to lose more than {limit_pct:g} % of packets beyond forwarding alone, of events or of decisions "
+        f"in the median turn. Packets a second, of the rates that were tried: {'; '.join(words)}.",
+    )
+
+
 def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[str, Any]) -> list[str]:
     """How sure: arms, trials and noise, the paper's numbers, the machine, the code."""
     best = strongest(metrics)
@@ -277,11 +307,12 @@ def page(
     metrics: pd.DataFrame,
     exactness: Mapping[str, Any],
     compared: Sequence[comparison.Row],
+    breaks: Mapping[str, Any],
     paper_vs_here: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, Any],
 ) -> str:
     """The whole page. Takes table `metrics`, the rows of comparison.json, and what the other JSON files hold."""
-    judged = claims(metrics, exactness, compared)
+    judged = claims(metrics, exactness, compared, breaks)
     published_rows = sum(row["paper"] is not None for row in paper_vs_here)
     return "\n".join(
         [
