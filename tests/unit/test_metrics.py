@@ -258,3 +258,24 @@ def test_a_missing_arm_names_the_key() -> None:
     with pytest.raises(UserError, match="kernel") as caught:
         metrics.require_arms(turns(("user", 1, 5, 0)), ["user", "kernel"])
     assert "arms in config.yaml" in caught.value.remedy
+
+
+def test_at_equal_traffic_what_players_and_packets_cost_is_gone() -> None:
+    random, rows = np.random.default_rng(1), []
+    for trial in range(1, 9):
+        for arm, cost in (("none", 0.0), ("user", 9.0), ("kernel", 0.5)):
+            usr, packets = random.normal(20, 8), random.normal(7000, 1000)
+            busy = 10 + trial + cost + 1.1 * usr + 0.003 * packets
+            values = {"cpu_busy_mean": busy, "context_switches_mean": 2 * packets + 10 * cost}
+            values |= {"cpu_others_usr": usr, "packets": packets}
+            rows += [(arm, trial, name, value, "x") for name, value in values.items()]
+    found = metrics.at_equal_traffic(pd.DataFrame(rows, columns=list(tables.METRICS.columns)))
+    for metric, scale in (("cpu_busy_at_equal_traffic", 1), ("context_switches_at_equal_traffic", 10)):
+        of = {arm: metrics.by_trial(found, arm, metric) for arm in ("none", "user", "kernel")}
+        assert (of["user"] - of["none"]).tolist() == pytest.approx([9.0 * scale] * 8)
+        assert (of["kernel"] - of["none"]).tolist() == pytest.approx([0.5 * scale] * 8)
+
+
+def test_few_turns_are_not_fitted(measured: pd.DataFrame) -> None:
+    assert metrics.by_trial(measured, "user", "cpu_busy_at_equal_traffic").empty
+    assert value(measured, "user", "cpu_others_usr") == pytest.approx(6 - 1 / 2)

@@ -25,6 +25,7 @@ from upfml.metrics import by_trial, mean_over_trials
 
 COMPARED = {
     **{f"cpu_{share}_mean": "%" for share in ("usr", "sys", "soft", "total", "busy")},
+    "cpu_busy_at_equal_traffic": "%",
     "cpu_direct": "%",
     "cpu_program": "%",
     "cpu_over_forwarding": "ns/packet",
@@ -32,6 +33,7 @@ COMPARED = {
     "program": "ns/packet",
     "agent_cpu": "ns/packet",
     "context_switches_mean": "1/s",
+    "context_switches_at_equal_traffic": "1/s",
     "classifier_context_switches_mean": "1/s",
     "accuracy": "%",
     "balanced_accuracy": "%",
@@ -50,11 +52,13 @@ CPU_GOAL_POINTS, CONTEXT_SWITCHES_GOAL_PCT = 1.0, 5.0
 
 _HEADINGS = {
     "cpu_busy_mean": "CPU that is not idle, % of all CPUs",
+    "cpu_busy_at_equal_traffic": "the same at equal traffic (analysis of covariance), % of all CPUs",
     "cpu_direct": "CPU by exact accounts, % of all CPUs: the program on N3 and the classifier's process",
     "cpu_program": "CPU of the program on N3 alone, % of all CPUs",
     "cpu_soft_mean": "CPU in softirq as the tick sees it, % of all CPUs",
     "cpu_over_forwarding": "CPU over forwarding alone, ns a packet",
     "context_switches_mean": "context switches of the machine, 1/s",
+    "context_switches_at_equal_traffic": "the same at equal traffic, 1/s",
     "arrival_to_label_median": "packet arrival to class, median, ns",
     "arrival_to_label_p99": "packet arrival to class, p99, ns",
     "arrival_to_user_space_median": "packet arrival to a process in user space that knows the class, median, ns",
@@ -110,7 +114,7 @@ class Goal:
     """Is a kernel arm cheap? Its cost over forwarding alone against the bounds; `lost` are events of all its turns."""
 
     arm: str
-    cpu_points: Row  # of all that the machine did, so with its noise
+    cpu_points: Row  # of all that the machine did, at equal traffic where that can be told
     cpu_direct_points: Row
     context_switches: Row
     lost: int
@@ -134,25 +138,52 @@ class Goal:
             f"{_interval(cpu.low, cpu.high)}, by exact accounts {_signed(direct.difference)} "
             f"{_interval(direct.low, direct.high)}; context switches {_signed(switches.relative_pct)} % "
             f"{_interval(switches.relative_low, switches.relative_high)}; {self.lost} decisions lost in "
-            f"{cpu.trials} trials, of which {cpu.noisy_trials} noisy."
+            f"{cpu.trials} trials, of which {cpu.noisy_trials} noisy.{self._why}"
         )
+
+    @property
+    def _why(self) -> str:
+        """Which bound is not kept, or what would have to be known better."""
+        cpu, switches = self.cpu_points, self.context_switches
+        bounds = [
+            ("CPU", cpu.low, cpu.high, CPU_GOAL_POINTS),
+            ("context switches", switches.relative_low, switches.relative_high, CONTEXT_SWITCHES_GOAL_PCT),
+        ]
+        above = [name for name, low, _, bound in bounds if low is not None and low > bound]
+        open_ = [name for name, low, high, bound in bounds if name not in above and (high is None or high > bound)]
+        words = [f"more {name} than that" for name in above]
+        words += [f"for {name} the machine's other work spreads more than the bound is wide" for name in open_]
+        words += ["decisions were lost"] if self.lost else []
+        return f" Why not yes: {'; '.join(words)}." if words else ""
 
 
 def goals(rows: Sequence[Row], metrics: pd.DataFrame) -> list[Goal]:
     """Of every kernel arm that was run beside forwarding alone."""
     found = {(row.metric, row.arm): row for row in rows if row.against == "none"}
-    needed = ["cpu_busy_mean", "cpu_direct", "context_switches_mean"]
     arms = [arm for arm in metrics["arm"].unique() if arm.split("-")[0] == "kernel"]
+
+    def row(arm: str, *metrics: str) -> Row | None:
+        """That of the first of `metrics` that the arm has."""
+        return next((found[metric, arm] for metric in metrics if (metric, arm) in found), None)
+
+    rows_of = {
+        arm: (
+            row(arm, "cpu_busy_at_equal_traffic", "cpu_busy_mean"),
+            row(arm, "cpu_direct"),
+            row(arm, "context_switches_at_equal_traffic", "context_switches_mean"),
+        )
+        for arm in arms
+    }
     return [
         Goal(
             arm,
-            cpu_points=found["cpu_busy_mean", arm],
-            cpu_direct_points=found["cpu_direct", arm],
-            context_switches=found["context_switches_mean", arm],
+            cpu_points=cpu,
+            cpu_direct_points=direct,
+            context_switches=switches,
             lost=int(by_trial(metrics, arm, "events_lost").sum()),
         )
-        for arm in arms
-        if all((metric, arm) in found for metric in needed)
+        for arm, (cpu, direct, switches) in rows_of.items()
+        if cpu and direct and switches
     ]
 
 

@@ -61,6 +61,8 @@ CONFIDENCE = 0.95
 BOOTSTRAP_FROM = 8
 """Trials; of fewer a bootstrap knows little more than their range."""
 _RESAMPLES = 9_999
+_DEGREES_OF_FREEDOM = 10
+"""That must be left to fit what depends on traffic."""
 
 
 def parts(arm: str) -> dict[str, tuple[str, str]]:
@@ -145,7 +147,8 @@ def from_runs(decisions: pd.DataFrame, samples: pd.DataFrame, turns: pd.DataFram
         [from_decisions(decisions), _per_run(samples, _sample_metrics), _per_run(turns, _turn_metrics)],
         ignore_index=True,
     )
-    return pd.concat([measured, _direct_cost(measured), _over_forwarding(measured)], ignore_index=True)
+    derived = [_direct_cost(measured), _over_forwarding(measured), at_equal_traffic(measured)]
+    return pd.concat([measured, *derived], ignore_index=True)
 
 
 def from_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
@@ -252,13 +255,42 @@ def _over_forwarding(metrics: pd.DataFrame) -> pd.DataFrame:
     return _long(over, {"cpu_over_forwarding": "ns/packet", "cpu_over_forwarding_decision": "ns/decision"})
 
 
+def at_equal_traffic(metrics: pd.DataFrame) -> pd.DataFrame:
+    """CPU that is not idle and context switches as if a trial's arms had had the same traffic.
+
+    In one turn players decode more, in another less, and more or fewer packets come, which no arm has made. Analysis of
+    covariance (Fisher 1932): with arms and trials as factors, how both follow packets and the user time of all that is
+    not the classifier is fitted, and taken off a turn as far as these differ from their mean in its trial. No rows where
+    too few turns are there for that.
+    """
+    outcomes = {
+        "cpu_busy_mean": "cpu_busy_at_equal_traffic",
+        "context_switches_mean": "context_switches_at_equal_traffic",
+    }
+    covariates = ["packets", "cpu_others_usr"]
+    wide = _wide(metrics, [*outcomes, *covariates]).dropna()
+    arms = pd.get_dummies(wide.index.get_level_values("arm"), dtype=float).set_axis(wide.index).iloc[:, 1:]
+    trials = wide.index.get_level_values("trial").nunique()
+    if len(wide) - trials - arms.shape[1] - len(covariates) < _DEGREES_OF_FREEDOM:
+        return pd.DataFrame(columns=list(METRICS.columns))
+    within, arms = (frame - frame.groupby("trial").transform("mean") for frame in (wide, arms))
+    fit = np.linalg.lstsq(np.column_stack([within[covariates], arms]), within[list(outcomes)], rcond=None)[0]
+    adjusted = wide[list(outcomes)] - within[covariates].to_numpy() @ fit[: len(covariates)]
+    units = dict(zip(outcomes.values(), ["%", "1/s"], strict=True))
+    return _long(adjusted.rename(columns=outcomes), units)
+
+
 def _sample_metrics(samples: pd.DataFrame) -> list[tuple[str, float, str]]:
     mpstat = samples[samples["source"] == "mpstat"]
     whole = mpstat[mpstat["entity"] == "cpu-all"]
     found = []
     for share in CPU_SHARES:
         found += _distribution(f"cpu_{share}", whole[f"{share}_pct"], "%")
-    found.append(("cpus", float(mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()), "CPUs"))
+    cpus = mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()
+    found.append(("cpus", float(cpus), "CPUs"))
+    classifier = samples[(samples["source"] == "pidstat") & (samples["entity"] == "classifier")]["usr_pct"].mean()
+    own_usr = classifier / cpus if classifier == classifier else 0.0  # NaN where there is none
+    found.append(("cpu_others_usr", float(whole["usr_pct"].mean() - own_usr), "%"))
     for name, source, entity, column, unit in (
         ("cpu_busy", "procstat", "cpu-all", "busy_pct", "%"),
         ("context_switches", "procstat", "cpu-all", "context_switches_per_s", "1/s"),
