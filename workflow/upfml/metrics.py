@@ -245,7 +245,7 @@ def _over_forwarding(metrics: pd.DataFrame) -> pd.DataFrame:
     """What arms cost in CPU time over forwarding alone in the same trial, for each packet and each decision."""
     wide = _wide(metrics, ["cpu_busy_mean", "cpus", "packets", "decisions", "seconds"])
     if "none" not in wide.index.get_level_values("arm"):
-        return pd.DataFrame(columns=list(METRICS.columns))
+        return tables.empty(METRICS)
     over = wide.drop("none", level="arm")
     alone = wide.xs("none", level="arm")["cpu_busy_mean"]
     points = over["cpu_busy_mean"] - alone.reindex(over.index.get_level_values("trial")).to_numpy()
@@ -259,20 +259,18 @@ def at_equal_traffic(metrics: pd.DataFrame) -> pd.DataFrame:
     """CPU that is not idle and context switches as if a trial's arms had had the same traffic.
 
     In one turn players decode more, in another less, and more or fewer packets come, which no arm has made. Analysis of
-    covariance (Fisher 1932): with arms and trials as factors, how both follow packets and the user time of all that is
-    not the classifier is fitted, and taken off a turn as far as these differ from their mean in its trial. No rows where
-    too few turns are there for that.
+    covariance (Fisher 1932): with arms and trials as factors, how both follow packets and the user time of all but the
+    classifier is fitted, and taken off a turn as far as these differ from their mean in its trial. No rows where too
+    few turns are there for that.
     """
-    outcomes = {
-        "cpu_busy_mean": "cpu_busy_at_equal_traffic",
-        "context_switches_mean": "context_switches_at_equal_traffic",
-    }
+    names = ("cpu_busy", "context_switches")
+    outcomes = {f"{name}_mean": f"{name}_at_equal_traffic" for name in names}
     covariates = ["packets", "cpu_others_usr"]
     wide = _wide(metrics, [*outcomes, *covariates]).dropna()
     arms = pd.get_dummies(wide.index.get_level_values("arm"), dtype=float).set_axis(wide.index).iloc[:, 1:]
     trials = wide.index.get_level_values("trial").nunique()
     if len(wide) - trials - arms.shape[1] - len(covariates) < _DEGREES_OF_FREEDOM:
-        return pd.DataFrame(columns=list(METRICS.columns))
+        return tables.empty(METRICS)
     within, arms = (frame - frame.groupby("trial").transform("mean") for frame in (wide, arms))
     fit = np.linalg.lstsq(np.column_stack([within[covariates], arms]), within[list(outcomes)], rcond=None)[0]
     adjusted = wide[list(outcomes)] - within[covariates].to_numpy() @ fit[: len(covariates)]
