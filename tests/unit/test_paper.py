@@ -126,6 +126,7 @@ def test_the_papers_arms_are_those_that_do_as_it_did() -> None:
     ours.loc[ours["metric"].str.startswith("cpu_total"), "value"] *= 2
     compared = paper.compare(pd.concat([table, ours]), SCORES, EXACTNESS)
     assert find(compared, "CPU total", "kernel").here.value == pytest.approx(2 * 12.87)
+    assert "answers at every packet" in find(compared, "accuracy", "kernel").sentence
     both = {c.arm: c.here.value for c in compared if c.quantity == "CPU total" and c.paper is None}
     assert both["kernel"] == pytest.approx(12.87)
     assert both["kernel-packet-perf"] == pytest.approx(2 * 12.87)
