@@ -244,6 +244,9 @@ def test_each_figure_is_written_as_vector_and_picture(name: str, tmp_path: Path)
 def test_no_label_touches_its_neighbour_or_the_edge(name: str) -> None:
     figure = FIGURES[name]()
     figure.draw_without_rendering()  # which gives everything its place
+    for legend in figure.legends:
+        box = legend.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
     for axes in figure.axes:
         labels = [label for label in axes.get_xticklabels() if label.get_text() and label.get_visible()]
         boxes = [label.get_window_extent() for label in labels]

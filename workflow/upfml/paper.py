@@ -372,8 +372,8 @@ def _why_running_windows(metrics: pd.DataFrame, kernel: str) -> str:
         return ""
     at_every_packet, once = (accuracy.mean() for accuracy in accuracies)
     return (
-        f"the kernel arm answers at every packet, on a window that may have just begun ({at_every_packet:.2f} %); asked "
-        f"once a window, as user space is, it has {once:.2f} %"
+        f"the kernel arm answers at every packet, on a window that may have just begun ({at_every_packet:.2f} %); "
+        f"asked once a window, as user space is, it has {once:.2f} %"
     )
 
 

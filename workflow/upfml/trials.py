@@ -122,7 +122,8 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
     tables.write(turns, out / "turns.parquet", tables.TURNS)
     flows = [trial.flows.assign(trial=trial.number) for trial in made]
     tables.write(tables.typed(pd.concat(flows), tables.TRIAL_FLOWS), out / "flows.parquet", tables.TRIAL_FLOWS)
-    decided = [_decisions(out / "work" / name, name, made) for name in names if Arm.parse(name).classifies]
+    warmup_ns = round(config["runs"]["warmup_s"] * 1e9)
+    decided = [_decisions(out / "work" / name, name, made, warmup_ns) for name in names if Arm.parse(name).classifies]
     decisions = pd.concat(decided, ignore_index=True) if decided else tables.empty(tables.TURN_DECISIONS)
     tables.write(decisions, out / "decisions.parquet", tables.TURN_DECISIONS)
     traffic = {trial.number: trial.traffic for trial in made}
@@ -260,12 +261,17 @@ def _mhz() -> float:
     return now.current if now else float("nan")
 
 
-def _decisions(work: Path, arm: str, trials: Sequence[_Trial]) -> pd.DataFrame:
-    """An arm's decisions in the measured parts of its turns, labelled."""
+def _decisions(work: Path, arm: str, trials: Sequence[_Trial], warmup_ns: int) -> pd.DataFrame:
+    """An arm's decisions in the measured parts of its turns, labelled.
+
+    Those that were not sent are counted with the one before them (`repeats`), which is mostly a flow's first, in the
+    warm-up: so of an arm that sends only changes the warm-up's are there, too.
+    """
     made = tables.read(work / "decisions.parquet", tables.DECISIONS)
+    early_ns = warmup_ns if Arm.parse(arm).emit == "change" else 0
     parts = []
     for trial in trials:
         turn = trial.turns.set_index("arm").loc[arm]
-        rows = made[made["t_packet_ns"].between(turn["start_ns"], turn["end_ns"])]
+        rows = made[made["t_packet_ns"].between(turn["start_ns"] - early_ns, turn["end_ns"])]
         parts.append(experiment.label(rows, trial.flows).assign(arm=arm, trial=trial.number))
     return tables.typed(pd.concat(parts, ignore_index=True), tables.TURN_DECISIONS)

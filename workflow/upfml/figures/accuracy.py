@@ -69,7 +69,7 @@ def draw(
         style.panel(figure.axes[-1], letter, score.label)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     one_each = dict(zip(labels, handles, strict=True))
-    figure.legend(one_each.values(), one_each.keys(), loc="outside upper center", ncols=len(one_each))
+    figure.legend(one_each.values(), one_each.keys(), loc="outside upper center", ncols=4)
     windows = "; ".join(f"{score.label} {score.counts.sum()}".replace("\n", " ") for score in drawn)
     style.small_print(
         figure,

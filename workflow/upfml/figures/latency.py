@@ -113,7 +113,7 @@ def _parts(axes: Axes, metrics: pd.DataFrame, present: list[str]) -> None:
         axes.barh(np.nan, 0, color=colour, hatch=hatch, edgecolor=style.BLACK, linewidth=0.4, label=part)
         for part, (colour, hatch) in _PARTS.items()
     ]
-    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=len(handles))
+    axes.legend(handles=handles, loc="lower right", ncols=2, frameon=True)
     axes.set_yticks(range(len(present)), [style.name(arm) for arm in reversed(present)])
     axes.set_xlim(0, 1.35 * axes.get_xlim()[1])
     axes.set_xlabel("time (µs), linear")
