@@ -39,11 +39,12 @@ BREAKS: dict[str, Any] = {
     "limit_pct": 0.1,
     "sweeps": {
         "rate": {
+            "unit": "packets/s",
             "arms": {
                 "native": {"held": 5e4, "broke": 2e5, "by": "events", "lost_pct": {"events": 63.0, "packets": 0.0}},
                 "kernel": {"held": 2e5, "broke": 6e5, "by": "packets", "lost_pct": {"events": 0.0, "packets": 0.3}},
                 "none": {"held": 6e5, "broke": None, "by": None, "lost_pct": {}},
-            }
+            },
         }
     },
 }
@@ -121,22 +122,31 @@ def test_the_opposite_number_gives_the_opposite_verdict(statement: str, opposite
 
 
 @pytest.mark.parametrize(
-    ("kernel", "user", "verdict"),
+    ("sweep", "kernel", "user", "verdict"),
     [
-        (6e5, 2e5, Verdict.CONFIRMED),
-        (None, 2e5, Verdict.CONFIRMED),
-        (2e5, 2e5, Verdict.NOT_RESOLVED),
-        (None, None, Verdict.NOT_RESOLVED),
-        (2e5, None, Verdict.NOT_CONFIRMED),
+        ("rate", 6e5, 2e5, Verdict.CONFIRMED),
+        ("rate", None, 2e5, Verdict.CONFIRMED),
+        ("rate", 2e5, 2e5, Verdict.NOT_RESOLVED),
+        ("rate", None, None, Verdict.NOT_RESOLVED),
+        ("rate", 2e5, None, Verdict.NOT_CONFIRMED),
+        ("period", 1.0, 5.0, Verdict.CONFIRMED),  # a shorter period is more load
+        ("period", 5.0, 1.0, Verdict.NOT_CONFIRMED),
     ],
 )
-def test_who_breaks_first_under_load(kernel: float | None, user: float | None, verdict: Verdict) -> None:
-    held = copy.deepcopy(BREAKS["sweeps"]["rate"]["arms"])
+def test_who_breaks_first_under_load(sweep: str, kernel: float | None, user: float | None, verdict: Verdict) -> None:
+    found = copy.deepcopy(BREAKS["sweeps"]["rate"])
     for arm, broke in (("kernel", kernel), ("native", user)):
-        held[arm]["broke"] = broke
-    claim = firstpage.load_claim(held, 0.1)
+        found["arms"][arm]["broke"] = broke
+    claim = firstpage.load_claim(BREAKS | {"sweeps": {sweep: found}})
     assert claim.verdict == verdict
-    assert "none held at every rate" in claim.evidence
+    assert ("nothing broke" in claim.evidence) == (kernel is None and user is None)
+
+
+def test_sweeps_that_say_opposite_things_resolve_nothing() -> None:
+    other = copy.deepcopy(BREAKS["sweeps"]["rate"])
+    other["arms"]["kernel"]["broke"], other["arms"]["native"]["broke"] = 100.0, None
+    sweeps = {**BREAKS["sweeps"], "flows": other}
+    assert firstpage.load_claim(BREAKS | {"sweeps": sweeps}).verdict == Verdict.NOT_RESOLVED
 
 
 @pytest.mark.parametrize("arm", ["kernel", "user", "sklearn"])
@@ -154,7 +164,7 @@ def test_what_spread_covers_is_not_resolved() -> None:
 def test_one_trial_resolves_no_difference_and_says_so() -> None:
     metrics = measured(trials=1)
     by_interval = [
-        claim for claim in claims(metrics) if "windows" not in claim.evidence and "rate" not in claim.statement
+        claim for claim in claims(metrics) if "windows" not in claim.evidence and "load" not in claim.statement
     ]
     assert {claim.verdict for claim in by_interval if "lost" not in claim.statement} == {Verdict.NOT_RESOLVED}
     assert "one trial has no interval" in page(metrics)

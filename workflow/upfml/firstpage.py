@@ -23,6 +23,7 @@ from typing import Any
 import pandas as pd
 
 from upfml import arms, comparison
+from upfml.load.breaks import LIGHTEST_LAST
 from upfml.metrics import Estimate, by_trial, mean_over_trials, ratio_over_trials
 from upfml.paper import published
 
@@ -89,9 +90,8 @@ def claims(
         live_accuracy_claim(metrics),
         loss_claim(metrics),
     ]
-    held = breaks["sweeps"]["rate"]["arms"]
-    if set(arms.STRONGEST.values()) <= set(held):
-        found.append(load_claim(held, breaks["limit_pct"]))
+    if any(set(arms.STRONGEST.values()) <= set(sweep["arms"]) for sweep in breaks["sweeps"].values()):
+        found.append(load_claim(breaks))
     goals = comparison.goals(compared, metrics)
     if goals:
         found.insert(5, forwarding_claim(goals))
@@ -254,26 +254,42 @@ def loss_claim(metrics: pd.DataFrame) -> Claim:
     )
 
 
-def load_claim(held: Mapping[str, Any], limit_pct: float) -> Claim:
-    """Where arms break as the packet rate rises; `held` is what breaks.json says of that sweep's arms."""
-    rates = {side: held[arm]["broke"] or float("inf") for side, arm in arms.STRONGEST.items()}
-    if rates[KERNEL] == rates[USER]:
+def load_claim(breaks: Mapping[str, Any]) -> Claim:
+    """Where arms break as load rises, of each sweep of breaks.json that has both sides' strongest arms.
+
+    Medians of few turns at few values, without intervals: so the verdict is by which value each held.
+    """
+    kernel_later, user_later, words = False, False, []
+    for sweep, found in breaks["sweeps"].items():
+        held = found["arms"]
+        if not set(arms.STRONGEST.values()) <= set(held):
+            continue
+        broke = {side: _load(sweep, held[arm]["broke"]) for side, arm in arms.STRONGEST.items()}
+        kernel_later |= broke[KERNEL] > broke[USER]
+        user_later |= broke[USER] > broke[KERNEL]
+        which = [
+            f"{arm} at {_digits(of['broke'])} ({_digits(of['lost_pct'][of['by']])} % of {of['by']})"
+            for arm, of in held.items()
+            if of["broke"] is not None
+        ]
+        words.append(f"{sweep} ({found['unit']}): {', '.join(which) or 'nothing broke'}")
+    if kernel_later == user_later:
         verdict = Verdict.NOT_RESOLVED
     else:
-        verdict = Verdict.CONFIRMED if rates[KERNEL] > rates[USER] else Verdict.NOT_CONFIRMED
-    words = []
-    for arm, found in held.items():
-        if found["broke"] is None:
-            words.append(f"{arm} held at every rate")
-        else:
-            by = found["by"]
-            words.append(f"{arm} at {_digits(found['broke'])} ({_digits(found['lost_pct'][by])} % of {by} lost)")
+        verdict = Verdict.CONFIRMED if kernel_later else Verdict.NOT_CONFIRMED
     return Claim(
-        "The kernel's classifier holds at a packet rate at which user space's breaks",
+        "The kernel's classifier holds at a load at which user space's breaks",
         verdict,
-        f"To break is to lose more than {limit_pct:g} % of packets beyond forwarding alone, of events or of decisions "
-        f"in the median turn. Packets a second, of the rates that were tried: {'; '.join(words)}.",
+        f"To break is to lose more than {breaks['limit_pct']:g} % of packets beyond forwarding alone, of events or of "
+        f"decisions in the median turn. What broke, and where, at the values that were tried: {'; '.join(words)}.",
     )
+
+
+def _load(sweep: str, broke: float | None) -> float:
+    """The value at which an arm broke, so that more is heavier."""
+    if broke is None:
+        return float("inf")
+    return -broke if sweep in LIGHTEST_LAST else broke
 
 
 def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[str, Any]) -> list[str]:
