@@ -6,6 +6,7 @@ import copy
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,16 @@ def test_flows_are_forgotten_between_turns(bed: Namespaces, tmp_path: Path) -> N
     packets = tables.read(tmp_path / "packets.parquet", tables.PACKETS)
     assert (packets["iat_ns"] == -1).sum() == 2  # a first packet in each turn
     assert len(packets) == 2 * PACKETS
+
+
+def test_an_agent_answers_one_who_has_many_files_open(bed: Namespaces, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        for _ in range(1_100):
+            stack.enter_context(Path("/dev/null").open())
+        agent = AgentProcess(CONFIG, Arm("collect"), bed, None, tmp_path)
+        agent.attach()
+        assert agent.detach()["received"] == 0
+        agent.end()
 
 
 def test_what_an_agent_says_before_it_ends_is_told(bed: Namespaces, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ XDP_MODE = "native"
 _START_S = 120.0  # a verifier may take long, and so may a machine that loads other agents beside
 _ANSWER_S = 60.0
 _END_S = 600.0
+_LOOK_MS = 100  # at whether it still lives
 
 
 class AgentProcess:
@@ -103,7 +104,9 @@ class AgentProcess:
         pipe = self._process.stdout
         assert pipe is not None
         deadline = time.monotonic() + patience_s
-        while not select.select([pipe], [], [], 0.1)[0]:
+        poll = select.poll()  # select.select takes no descriptor above 1,023
+        poll.register(pipe, select.POLLIN)
+        while not poll.poll(_LOOK_MS):
             self.check()
             if time.monotonic() > deadline:
                 raise UserError(f"the agent on the UPF does not answer within {patience_s:.0f} s", f"see {self._log}")
