@@ -96,11 +96,11 @@ def test_what_it_costs_is_there(table: pd.DataFrame) -> None:
 
 def test_a_reader_that_is_too_slow_breaks(model: Path) -> None:
     """A ring has room for some 10,000 packets; the reader sleeps for longer than the turn."""
-    slow = turns.measure(config(["none", "user"], 60_000, delay_ms=1_000), model)
-    user = slow[(slow["sweep"] == "rate") & (slow["arm"] == "user")].iloc[0]
+    slow = turns.measure(config(["none", "user-batched"], 60_000, delay_ms=1_000), model)
+    user = slow[(slow["sweep"] == "rate") & (slow["arm"] == "user-batched")].iloc[0]
     assert 0.3 * user["events_made"] < user["events_lost"] < user["events_made"]
     everything = slow.assign(packets_wanted=slow["packets_offered"])  # this machine's generator may be late
-    found = breaks.find(everything)["sweeps"]["rate"]["arms"]["user"]
+    found = breaks.find(everything)["sweeps"]["rate"]["arms"]["user-batched"]
     assert (found["held"], found["broke"]) == (None, 60_000)
     assert found["lost_pct"]["events"] > 30
 
