@@ -10,6 +10,7 @@ import pytest
 from tests.forests import converted, forest_between, noisy_forest
 
 from upfml import exactness, tables
+from upfml.baselines import Baselines
 from upfml.engines import FILES
 from upfml.features import Definition
 from upfml.flowkey import TCP, UDP
@@ -52,8 +53,11 @@ def test_nobody_differs_from_the_reference(forest: object, voting: str, engine: 
     model = exactness.Model(forest, folder, voting, DEFINITION, when)
     packets = trace()
     flows = pd.DataFrame({"flow": ["10.60.0.1:1>10.70.0.1:0/6"], "label": [0]})
-    judged = exactness.judge(model, packets, flows, exactness.replayed(model, packets, FlowTable()))
+    stump = Baselines(larger=1, feature="iat_mean", threshold=-1.0, below=1, above=0)
+    judged = exactness.judge(model, stump, packets, flows, exactness.replayed(model, packets, FlowTable()))
     assert judged["kernel"]["windows"] > 400
+    assert judged["majority"]["accuracy_pct"] == 0  # of the one flow whose class is known, which is of class 0
+    assert judged["one_threshold"]["accuracy_pct"] == 100
     for arm in ("kernel", "user", "native"):
         assert (judged[arm]["feature_differences"], judged[arm]["decision_differences"]) == (0, 0)
     assert judged["sklearn"]["feature_differences"] == 0

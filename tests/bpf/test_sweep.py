@@ -10,6 +10,7 @@ import pytest
 from tests.forests import converted, noisy_forest
 
 from upfml import sweep, tables, windows
+from upfml.baselines import Baselines
 from upfml.features import Definition
 from upfml.flowkey import UDP
 from upfml.flowtable import FlowTable
@@ -41,7 +42,9 @@ def measure(
     folder: Path, trace: tuple[pd.DataFrame, pd.DataFrame], voting: Voting, engine: str = "tailcall", **forest: int
 ) -> dict[str, object]:
     model = noisy_forest(**forest)
-    return sweep.measure(model, converted(model, folder, engine=engine, voting=voting), *trace, DEFINITION, FlowTable())
+    stump = Baselines.fit(trace[1], "split_random")
+    folder = converted(model, folder, engine=engine, voting=voting)
+    return sweep.measure(model, stump, folder, *trace, DEFINITION, FlowTable())
 
 
 def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
@@ -49,6 +52,9 @@ def test_a_forest_that_loads(trace: tuple[pd.DataFrame, pd.DataFrame], tmp_path:
     assert row["status"] == "loaded"
     assert row["accuracy_kernel"] == row["accuracy_user"]
     assert row["programs"] == 3
+    test = trace[1][trace[1]["split_random"] == "test"]
+    assert row["accuracy_majority"] == max((test["label"] == label).mean() for label in (0, 1))
+    assert float(str(row["accuracy_one_threshold"])) > 0.9  # regular flows and others differ in their variance
     for key in ("instructions", "verified_instructions", "jited_bytes", "inference_kernel_median_ns"):
         assert float(str(row[key])) > 0
 

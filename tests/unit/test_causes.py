@@ -297,6 +297,8 @@ def test_the_study_adds_up(small: dict[str, Any]) -> None:
         assert found["authors"]["points"] == pytest.approx(points)
         assert found["scikit_learn"]["accuracy_pct"] + points == pytest.approx(found["authors"]["accuracy_pct"])
         assert found["exact"]["unlike_scikit_learn"] == 0
+        assert found["baselines"]["majority"]["balanced_accuracy_pct"] == pytest.approx(50)
+        assert 50 < found["baselines"]["one_threshold"]["accuracy_pct"] <= found["scikit_learn"]["accuracy_pct"]
         for row in found["causes"]:
             for change in (row["alone"], row["cumulative"]):
                 assert change["points_low"] <= change["points"] <= change["points_high"]

@@ -114,7 +114,7 @@ def swept(refused: Callable[[int, int], bool] = lambda depth, trees: depth * tre
             reason = "BPF program is too large" if out else ""
             rows.append(
                 (depth, trees, depth * trees, 3, "refused" if out else "loaded", reason, size, size, size, 0.97, 0.97,
-                 None if out else 0.97, 300, None if out else 90.0, None if out else 200.0, 3000.0, 9000.0)
+                 None if out else 0.97, 0.7, 0.9, 300, None if out else 90.0, None if out else 200.0, 3000.0, 9000.0)
             )  # fmt: skip
     return tables.typed(pd.DataFrame(rows, columns=list(tables.SWEEP.columns)), tables.SWEEP)
 

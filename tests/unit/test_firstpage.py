@@ -18,16 +18,23 @@ from upfml.metrics import Estimate
 GOOD: dict[str, dict[str, float]] = {
     "none": {"cpu_total_mean": 9, "cpu_busy_mean": 9, "cpu_direct": 0, "context_switches_mean": 3400},
     "user": {"cpu_total_mean": 15.79, "cpu_busy_mean": 15.79, "cpu_direct": 6, "context_switches_mean": 5736,
-             "accuracy": 99.9, "majority_accuracy": 87, "events_lost": 0, "events_received": 40_000,
+             "accuracy": 99.9, "majority_accuracy": 87, "one_threshold_accuracy": 91, "events_lost": 0,
+             "events_received": 40_000,
              "arrival_to_label_median": 30_000, "arrival_to_user_space_median": 30_000},
     "kernel": {"cpu_total_mean": 9.5, "cpu_busy_mean": 9.5, "cpu_direct": 0.4, "context_switches_mean": 3450,
-               "accuracy": 99.9, "majority_accuracy": 87, "events_lost": 0, "events_received": 1_500, "noisy": 0,
+               "accuracy": 99.9, "majority_accuracy": 87, "one_threshold_accuracy": 91, "events_lost": 0,
+               "events_received": 1_500, "noisy": 0,
                "arrival_to_label_median": 900, "arrival_to_user_space_median": 20_000},
 }  # fmt: skip
 """A run in which everything is good news for the kernel."""
 EXACTNESS: dict[str, Any] = {
     data: {
-        arm: {"windows": 1200, "decision_differences": 0, "accuracy_pct": 99.5} for arm in ("kernel", "user", "sklearn")
+        **{
+            arm: {"windows": 1200, "decision_differences": 0, "accuracy_pct": 99.5}
+            for arm in ("kernel", "user", "sklearn")
+        },
+        "majority": {"accuracy_pct": 71.25},
+        "one_threshold": {"accuracy_pct": 92.75},
     }
     for data in ("live", "replayed")
 }

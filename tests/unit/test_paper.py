@@ -24,8 +24,12 @@ SPLIT = {
 SCORES = {"random": SPLIT, "grouped": {**SPLIT, "accuracy": 0.97, "accuracy_low": 0.96, "accuracy_high": 0.98}}
 EXACTNESS = {
     data: {
-        arm: {"windows": 1200, "feature_differences": 0, "decision_differences": 0, "accuracy_pct": 99.5}
-        for arm in ("kernel", "user", "sklearn")
+        **{
+            arm: {"windows": 1200, "feature_differences": 0, "decision_differences": 0, "accuracy_pct": 99.5}
+            for arm in ("kernel", "user", "sklearn")
+        },
+        "majority": {"accuracy_pct": 71.25},
+        "one_threshold": {"accuracy_pct": 92.75},
     }
     for data in ("live", "replayed")
 }
@@ -236,7 +240,13 @@ def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
     compared = paper.compare(measured(), SCORES, EXACTNESS)
     rows = [c for c in compared if c.quantity.startswith("accuracy on the same windows")]
     assert [(c.quantity.rsplit(", ")[1], c.arm, c.here.value) for c in rows] == [
-        (data, arm, 99.5) for data in ("live", "replayed") for arm in ("sklearn", "user", "kernel")
+        (data, arm, accuracy)
+        for data in ("live", "replayed")
+        for arm, accuracy in {
+            **dict.fromkeys(("sklearn", "user", "kernel"), 99.5),
+            "majority": 71.25,
+            "one_threshold": 92.75,
+        }.items()
     ]
     assert "0 differ from the reference in a feature, 0 in the class" in rows[0].remark
     (loss,) = (c for c in compared if c.quantity == "accuracy, scikit-learn minus kernel")

@@ -33,6 +33,7 @@ rule exactness:
     input:
         forest=f"results/train/{DEPLOYED_POINT}/forest.joblib",
         model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        baselines="results/train/baselines.json",
         packets="results/capture/packets.parquet",
         flows="results/capture/flows.parquet",
         live=[] if config["replay"] else rules.exactness_run.output.packets,

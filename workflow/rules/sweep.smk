@@ -6,6 +6,7 @@ rule sweep_point:
         packets="results/capture/packets.parquet",
         windows="results/windows/windows.parquet",
         forest="results/train/{point}/forest.joblib",
+        baselines="results/train/baselines.json",
         model="results/convert/{point}/parts.json",
     output:
         "results/sweep/{point}.json",

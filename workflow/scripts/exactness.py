@@ -1,10 +1,10 @@
-"""Exactness. In: forest, its C, training trace, live run where there is one. Out: results/exactness.json."""
+"""Exactness. In: forest, its C, baselines, training trace, live run where there is one. Out: results/exactness.json."""
 
 from pathlib import Path
 
 import joblib
 
-from upfml import exactness, tables
+from upfml import baselines, exactness, tables
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
 from upfml.glue import rule
@@ -18,16 +18,17 @@ with rule(snakemake):
         Definition.of(config["features"]),
         config["exactness"]["when"],
     )
+    stump = baselines.read(inputs.baselines)["random"]
     packets = tables.read(inputs.packets, tables.PACKETS)
     flows = tables.read(inputs.flows, tables.FLOWS)
     decisions = exactness.replayed(model, packets, FlowTable.of(config["flow_table"]))
-    result = {"replayed": exactness.judge(model, packets, flows, decisions)}
+    result = {"replayed": exactness.judge(model, stump, packets, flows, decisions)}
     if inputs.live:
         live = Path(inputs.live).parent
         packets = tables.read(live / "packets.parquet", tables.PACKETS)
         flows = tables.read(live / "flows.parquet", tables.FLOWS)
         sides = ("kernel", "user", "native")
         decisions = {side: tables.read(live / f"{side}.parquet", tables.DECISIONS) for side in sides}
-        result["live"] = exactness.judge(model, packets, flows, decisions)
+        result["live"] = exactness.judge(model, stump, packets, flows, decisions)
         result["live_events"] = tables.read_json(live / "loss.json")
     tables.write_json({**result, "settings": config}, snakemake.output[0])

@@ -37,6 +37,8 @@ COMPARED = {
     "classifier_context_switches_mean": "1/s",
     "accuracy": "%",
     "balanced_accuracy": "%",
+    "majority_accuracy": "%",
+    "one_threshold_accuracy": "%",
     **{
         f"{name}_{statistic}": "ns"
         for name in ("arrival_to_label", "arrival_to_user_space", "features_and_inference", "inference")
@@ -63,6 +65,8 @@ _HEADINGS = {
     "arrival_to_label_p99": "packet arrival to class, p99, ns",
     "arrival_to_user_space_median": "packet arrival to a process in user space that knows the class, median, ns",
     "accuracy": "accuracy on live traffic, %",
+    "majority_accuracy": "what naming the larger class each time would score there, %",
+    "one_threshold_accuracy": "what one threshold on one feature would score there, %",
 }
 """What the page shows, in this order; the JSON has all of COMPARED."""
 

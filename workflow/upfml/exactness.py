@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from upfml import tables, windows
+from upfml.baselines import Baselines
 from upfml.classify.native import NativeClassifier
 from upfml.classify.user import UserClassifier
 from upfml.features import Definition
@@ -84,23 +85,31 @@ class Model:
 
 
 def judge(
-    model: Model, packets: pd.DataFrame, flows: pd.DataFrame, decisions: Mapping[str, pd.DataFrame]
+    model: Model,
+    baselines: Baselines,
+    packets: pd.DataFrame,
+    flows: pd.DataFrame,
+    decisions: Mapping[str, pd.DataFrame],
 ) -> dict[str, dict[str, float]]:
     """For kernel, user, native (their `decisions` on these packets) and sklearn: `differences` and accuracy.
 
     Differences are to the reference. Accuracy is in % of the classifications of flows whose class is known; for
-    sklearn, which classifies windows, it is that of the windows whatever `when` says.
+    sklearn, which classifies windows, it is that of the windows whatever `when` says. So is that of the `baselines`,
+    majority and one_threshold, which have nothing but their accuracy.
     """
     yardstick = Forest(model.forest, model.voting)
     by_window = expected(packets, model.definition, "window", yardstick)
     wanted = by_window if model.when == "window" else expected(packets, model.definition, model.when, yardstick)
-    found = {**decisions, "sklearn": by_sklearn(packets, model.definition, model.forest)}
+    of_windows = by_sklearn(packets, model.definition, model.forest)
+    beside = {"majority": baselines.majority(of_windows), "one_threshold": baselines.one_threshold(of_windows)}
     return {
         arm: {
             **differences(by_window if arm == "sklearn" else wanted, rows),
             "accuracy_pct": accuracy_pct(rows, flows),
         }
-        for arm, rows in found.items()
+        for arm, rows in {**decisions, "sklearn": of_windows}.items()
+    } | {
+        name: {"accuracy_pct": accuracy_pct(of_windows.assign(predicted=said), flows)} for name, said in beside.items()
     }
 
 

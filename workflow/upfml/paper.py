@@ -199,6 +199,15 @@ def compare(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, 
 
 def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
     """Accuracy where each classifier saw the very same packets, so that nothing but the classifiers can differ."""
+    words = {
+        **dict.fromkeys(
+            ("sklearn", "user", "kernel"),
+            "{windows} classifications; {feature_differences} differ from the reference in a feature, "
+            "{decision_differences} in the class",
+        ),
+        "majority": "naming the larger class each time",
+        "one_threshold": "one feature, fitted on the forest's training windows",
+    }
     return [
         Comparison(
             f"accuracy on the same windows, {data}",
@@ -206,11 +215,10 @@ def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
             "%",
             None,
             Estimate(exactness[data][arm]["accuracy_pct"], None, None, 0),
-            f"{exactness[data][arm]['windows']} classifications; {exactness[data][arm]['feature_differences']} differ "
-            f"from the reference in a feature, {exactness[data][arm]['decision_differences']} in the class",
+            remark.format(**exactness[data][arm]),
         )
         for data in ("live", "replayed")
-        for arm in ("sklearn", "user", "kernel")
+        for arm, remark in words.items()
     ]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from upfml import tables
+from upfml.baselines import Baselines
 from upfml.bpf import KernelRefused, Program
 from upfml.classify.user import predictor
 from upfml.features import Definition
@@ -24,14 +25,16 @@ from upfml.replay import feed
 
 def measure(
     forest: TreeModel,
+    baselines: Baselines,
     model: Path,
     packets: pd.DataFrame,
     windows: pd.DataFrame,
     definition: Definition,
     flow_table: FlowTable,
 ) -> dict[str, Any]:
-    """A row of the sweep table, less the hyper-parameters. `model` is the folder written by convert.write.
+    """A row of the sweep table, less the hyper-parameters.
 
+    `model` is the folder written by convert.write, `baselines` are those of the random split.
     Inference time is from features ready to class known, in the kernel and around the ctypes call alike.
     """
     test = windows[windows["split_random"] == "test"]
@@ -41,6 +44,8 @@ def measure(
         "programs": len(parts["parts"]),
         "test_windows": len(test),
         "accuracy_sklearn": float(np.mean(forest.predict(test[tables.FEATURES].to_numpy()) == test["label"])),
+        "accuracy_majority": float(np.mean(baselines.majority(test) == test["label"])),
+        "accuracy_one_threshold": float(np.mean(baselines.one_threshold(test) == test["label"])),
         **_user(model, test),
     }
     try:

@@ -213,6 +213,8 @@ SWEEP = pa.DataFrameSchema(
         "accuracy_sklearn": pa.Column("float64"),
         "accuracy_user": pa.Column("float64"),
         "accuracy_kernel": pa.Column("float64", nullable=True),
+        "accuracy_majority": pa.Column("float64"),  # of the baselines (baselines.py), on the same windows
+        "accuracy_one_threshold": pa.Column("float64"),
         "test_windows": pa.Column("int64"),
         "inference_kernel_median_ns": pa.Column("float64", nullable=True),
         "inference_kernel_p99_ns": pa.Column("float64", nullable=True),

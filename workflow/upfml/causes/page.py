@@ -72,6 +72,8 @@ def _of_split(split: Row) -> list[str]:
         ("this project's kernel: whole µs, trained on them, `exact` thresholds, `soft` voting", split["exact"]),
         *((f"{row['chain']}: {row['words']}", row) for row in split["others"]),
         ("kernel as in the authors' code", split["authors"]),
+        ("for comparison: the larger class, always", split["baselines"]["majority"]),
+        ("for comparison: one threshold on one feature", split["baselines"]["one_threshold"]),
     ]
     return [
         *_table(["cause", "alone", "cumulative", "decided differently"], causes),

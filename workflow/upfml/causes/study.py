@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from upfml import model, paper, tables
+from upfml.baselines import Baselines
 from upfml.causes.arithmetic import Decisions, Integers, Trace, decisions, window_starts
 from upfml.causes.chains import AUTHORS, CAUSES, EXACT, HONEST, OTHERS, Chain, added_up
 from upfml.causes.forest import classes
@@ -78,6 +80,20 @@ class Experiment:
         for repetition, fold, rows in self._by_fold(served):
             forest = self._trained(chain, repetition, fold)
             predicted[repetition, rows] = classes(forest, served.features[rows], chain.thresholds, chain.voting)
+        return self._tallied(chain, served, predicted)
+
+    def baselines(self) -> dict[str, Tally]:
+        """What majority class and one threshold decide on the windows of scikit-learn on floats, by the same folds."""
+        served = self._decisions(HONEST)
+        windows = pd.DataFrame(served.features, columns=tables.FEATURES).assign(label=self._trace.labels[served.flow])
+        predicted = {name: np.empty((REPETITIONS, len(served.flow)), np.int8) for name in ("majority", "one_threshold")}
+        for repetition, _, rows in self._by_fold(served):
+            fitted = Baselines.fit(windows.assign(split=np.where(rows, "test", "train")), "split")
+            for name, said in predicted.items():
+                said[repetition, rows] = getattr(fitted, name)(windows[rows])
+        return {name: self._tallied(HONEST, served, said) for name, said in predicted.items()}
+
+    def _tallied(self, chain: Chain, served: Decisions, predicted: NDArray[np.int8]) -> Tally:
         flows = len(self._trace.labels)
         right = predicted == self._trace.labels[served.flow]
         return Tally(
@@ -213,7 +229,7 @@ def run(trace: Trace, window_ns: int, forest: Mapping[str, Any], seed: int) -> d
 
 
 def _of_split(experiment: Experiment, trace: Trace, seed: int) -> dict[str, Any]:
-    """Accuracy of the chain's ends and of this project's kernel, and changes for each cause and each other chain.
+    """Accuracy of the chain's ends, this project's kernel and the baselines; changes for each cause and other chain.
 
     For each cause: `alone`, switched on in scikit-learn on floats; `cumulative`, on top of the causes before it.
     """
@@ -234,6 +250,7 @@ def _of_split(experiment: Experiment, trace: Trace, seed: int) -> dict[str, Any]
         before = chain
     return {
         "scikit_learn": bootstrap.accuracy(tally(HONEST)),
+        "baselines": {name: bootstrap.accuracy(said) for name, said in experiment.baselines().items()},
         "authors": bootstrap.accuracy(tally(AUTHORS)) | change(HONEST, AUTHORS),
         "causes": rows,
         "others": [

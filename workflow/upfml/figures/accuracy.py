@@ -25,7 +25,6 @@ from upfml.metrics import (
 from upfml.tables import CLASS_NAMES
 
 _SPLITS = {"random": "scikit-learn,\nrandom split", "grouped": "scikit-learn,\nsplit by flow"}
-_ERROR_TICKS_PCT = [0, 0.01, 0.1, 1, 10, 50]
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", style.BLUE])
 
 
@@ -145,13 +144,11 @@ def _accuracies(axes: Axes, scores: list[_Score]) -> None:
         axes.annotate(
             f"{estimate.value:.2f} %", (1.0, height), xycoords=("axes fraction", "data"), ha="left", va="center"
         )
-    axes.set_xscale("symlog", linthresh=_ERROR_TICKS_PCT[1], linscale=0.5)
-    axes.set_xticks(_ERROR_TICKS_PCT, [f"{100 - error:g}" for error in _ERROR_TICKS_PCT], minor=False)
+    style.error_scale(axes, "x")
     worst = max(
         100 - accuracy for score in scores for accuracy in (score.accuracy.value, score.balanced, *score.trials)
     )
-    axes.set_xlim(max(_ERROR_TICKS_PCT[-1], worst), -0.003)
-    axes.set_xlabel("accuracy (%), logarithmic in the error")
+    axes.set_xlim(max(style.ERROR_TICKS_PCT[-1], worst), -0.003)
     axes.set_yticks(range(len(scores)), [score.label for score in reversed(scores)])
     axes.set_ylim(-0.5, len(scores) - 0.4)
     style.panel(axes, "a", "accuracy")

@@ -134,6 +134,20 @@ def save(figure: Figure, *paths: Path | str) -> None:
                 figure.savefig(partial, format=path.suffix[1:], metadata=dateless[path.suffix])
 
 
+ERROR_TICKS_PCT = [0, 0.01, 0.1, 1, 10, 50]
+
+
+def error_scale(axes: Axes, which: str) -> None:
+    """Make x or y, of errors in %, an axis of accuracies that is logarithmic in the error: it tells 99.6 from 99.97 %.
+
+    Plot 100 - accuracy on it, and set its limits from the larger error to the smaller.
+    """
+    {"x": axes.set_xscale, "y": axes.set_yscale}[which]("symlog", linthresh=ERROR_TICKS_PCT[1], linscale=0.5)
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[which]
+    axis.set_ticks(ERROR_TICKS_PCT, [f"{100 - error:g}" for error in ERROR_TICKS_PCT])
+    axis.set_label_text("accuracy (%), logarithmic in the error")
+
+
 def small_print(figure: Figure, *sentences: str) -> None:
     """What makes the numbers believable, under the figure, wrapped to its width; the figure grows by as much."""
     characters = int(figure.get_size_inches()[0] * 72 / (_SMALL_PT * 0.53))

@@ -1,5 +1,7 @@
 """Depth and number of trees against accuracy, latency and program size; what the verifier refuses shows as refused."""
 
+from collections.abc import Callable
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,12 +12,18 @@ from upfml.figures import style
 _VERIFIER_BUDGET = 1_000_000
 """Instructions that the verifier walks before it gives up (BPF_COMPLEXITY_LIMIT_INSNS in the kernel's linux/bpf.h)."""
 
-_PANELS = [
-    ("accuracy, held-out windows", "accuracy (%)", "linear", "accuracy_kernel", "accuracy_sklearn", 100.0),
-    ("inference, median", "time (µs)", "log", "inference_kernel_median_ns", "inference_user_median_ns", 1e-3),
-    ("the kernel's programs", "BPF instructions", "log", "instructions", "verified_instructions", 1.0),
+
+def _error_pct(accuracy: "pd.Series[float]") -> "pd.Series[float]":
+    return 100 - 100 * accuracy
+
+
+_PANELS: list[tuple[str, str, str, str, Callable[["pd.Series[float]"], "pd.Series[float]"]]] = [
+    ("accuracy, held-out windows", "", "accuracy_kernel", "accuracy_sklearn", _error_pct),
+    ("inference, median", "time (µs)", "inference_kernel_median_ns", "inference_user_median_ns", lambda ns: ns / 1e3),
+    ("the kernel's programs", "BPF instructions", "instructions", "verified_instructions", lambda count: count),
 ]
-"""Title, unit, scale, the column of the solid line, that of the dashed one, and the factor from column to unit."""
+"""Title, unit, the column of the solid line, that of the dashed one, and from column to unit."""
+_BASELINES = {"accuracy_majority": "larger class, always", "accuracy_one_threshold": "one threshold"}
 
 
 @style.styled
@@ -28,17 +36,15 @@ def draw(sweep: pd.DataFrame, window_ms: float) -> Figure:
     strips, panels = figure.subplots(2, len(_PANELS), sharex="col", height_ratios=[0.1, 1])
     depths = sorted(sweep["max_depth"].unique())
     trees = sorted(sweep["n_estimators"].unique())
-    for strip, axes, letter, (title, unit, scale, solid, dashed, factor) in zip(
-        strips, panels, "abc", _PANELS, strict=True
-    ):
+    for strip, axes, letter, (title, unit, solid, dashed, of) in zip(strips, panels, "abc", _PANELS, strict=True):
         for at, count in enumerate(trees):
             points = sweep[sweep["n_estimators"] == count].sort_values("max_depth")
             look, aside = style.series(at), min(0.25, 0.75 / len(trees)) * (at - (len(trees) - 1) / 2)
             x = points["max_depth"].map(depths.index) + aside
-            axes.plot(x, factor * points[dashed], linestyle="--", linewidth=0.8, markerfacecolor="white", **look)
-            axes.plot(x, factor * points[solid], linestyle="-", **look)
+            axes.plot(x, of(points[dashed]), linestyle="--", linewidth=0.8, markerfacecolor="white", **look)
+            axes.plot(x, of(points[solid]), linestyle="-", **look)
             _refused(strip, x[points["status"] == "refused"], look["color"], count)
-        axes.set_yscale(scale)
+        axes.set_yscale("log")
         axes.set_ylabel(unit)
         axes.set_xlabel("max_depth")
         axes.set_xticks(range(len(depths)), [str(depth) for depth in depths])
@@ -47,6 +53,7 @@ def draw(sweep: pd.DataFrame, window_ms: float) -> Figure:
         strip.set(ylim=(0, 1), yticks=[0.5], yticklabels=["refused" if letter == "a" else ""], facecolor="#F2F2F2")
         strip.grid(visible=False)
         strip.tick_params(length=0)
+    _beside(panels[0], sweep)
     panels[-1].axhline(_VERIFIER_BUDGET, color=style.BLACK, linewidth=0.8, linestyle=":")
     figure.legend(handles=_legend(trees), loc="outside upper center", ncols=len(trees) + 4)
     windows = sorted({sweep["test_windows"].min(), sweep["test_windows"].max()})
@@ -58,6 +65,18 @@ def draw(sweep: pd.DataFrame, window_ms: float) -> Figure:
         *_reasons(sweep),
     )
     return figure
+
+
+def _beside(axes: Axes, sweep: pd.DataFrame) -> None:
+    """What a forest must beat, in the panel of the accuracies."""
+    style.error_scale(axes, "y")
+    errors = {name: float(_error_pct(sweep[column]).iloc[0]) for column, name in _BASELINES.items()}
+    for name, error in errors.items():
+        axes.axhline(error, color=style.BLACK, linewidth=0.8, linestyle=":")
+        axes.annotate(name, (0.02, error), xycoords=("axes fraction", "data"), xytext=(0, 2),
+                      textcoords="offset points", fontsize=6)  # fmt: skip
+    forests = _error_pct(pd.concat([sweep["accuracy_kernel"], sweep["accuracy_sklearn"]]))
+    axes.set_ylim(1.5 * max(*errors.values(), forests.max()), 0.6 * forests.min() - 0.003)
 
 
 def _refused(strip: Axes, x: "pd.Series[float]", colour: str, trees: int) -> None:
