@@ -22,13 +22,25 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def of(config: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
-    """Provenance of something made under `config`; `facts` says what only its maker knows."""
+def of(config: Mapping[str, Any], on: Mapping[str, Any] | None = None, **facts: Any) -> dict[str, Any]:
+    """Provenance of something made under `config`, on this machine or on one of which `on` has the facts (`machine`).
+
+    `facts` says what only its maker knows.
+    """
     return {
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "seed": config["seed"],
+        **(on or machine()),
+        "clock": "CLOCK_MONOTONIC",
+        **facts,
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What this machine is."""
+    return {
         "kernel": platform.release(),
         "kernel_build": platform.version(),
         "machine": platform.machine(),
@@ -36,11 +48,9 @@ def of(config: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "clock_source": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        "clock": "CLOCK_MONOTONIC",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
         "bcc": _bcc_version(),
-        **facts,
     }
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +20,7 @@ import pandas as pd
 import psutil
 
 from upfml import tables
-from upfml.testbed.host import Host, stop
+from upfml.testbed.host import LocalHost, stop
 
 _STAT = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """Columns of a cpu line of /proc/stat, proc(5)."""
@@ -27,7 +28,7 @@ _JIFFIES_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Sampler:
-    """Samples from __enter__ to __exit__; `tick` must be called several times a second."""
+    """Samples from __enter__ to __exit__. Enter from the main thread (see Host.start)."""
 
     def __init__(self, folder: Path, processes: Mapping[str, int]) -> None:
         """`processes`: name -> pid of those to watch; `classifier` is the agent."""
@@ -35,34 +36,36 @@ class Sampler:
         self._processes = dict(processes)
         self._psutil = {name: psutil.Process(pid) for name, pid in self._processes.items()}
         self._readings: list[dict[str, Any]] = []
-        self._next_s = 0.0
+        self._over = Event()
+        self._thread = Thread(target=self._read_every_second, daemon=True)
 
     def __enter__(self) -> Sampler:
         self._folder.mkdir(parents=True, exist_ok=True)
         for left_over in self._folder.iterdir():  # the tools append
             left_over.unlink()
         tables.write_json(self._processes, self._folder / "processes.json")
-        here = Host("here")
+        here = LocalHost("here")
         pids = ",".join(map(str, self._processes.values()))
         every_second = "1"
         self._tools = [
             here.start(["mpstat", "-P", "ALL", "-o", "JSON", every_second], log=self._folder / "mpstat.json"),
             here.start(["pidstat", "-u", "-w", "-h", "-H", "-p", pids, every_second], log=self._folder / "pidstat.txt"),
         ]
-        self._next_s = time.monotonic()
+        self._thread.start()
         return self
 
-    def tick(self) -> None:
-        """Take a reading when a second has passed."""
-        now = time.monotonic()
-        if now < self._next_s:
-            return
-        self._next_s += 1.0
-        self._readings.append({"t_s": now, "stat": _proc_stat(), "processes": self._process_times()})
+    def _read_every_second(self) -> None:
+        next_s = time.monotonic()
+        while not self._over.wait(max(0.0, next_s - time.monotonic())):
+            next_s += 1.0
+            reading = {"t_s": time.monotonic(), "stat": _proc_stat(), "processes": self._process_times()}
+            self._readings.append(reading)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
+        self._thread.join()
         for tool in self._tools:
             stop(tool, by=signal.SIGINT)  # mpstat closes its JSON on Ctrl-C only
         tables.write_json(self._readings, self._folder / "procstat.json")

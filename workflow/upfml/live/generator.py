@@ -27,7 +27,7 @@ from upfml.errors import UserError
 from upfml.live.bed import LiveBed
 from upfml.live.schedule import Schedule
 from upfml.syscall import BPF_PROG_TEST_RUN, TestRunAttr, bpf
-from upfml.testbed.host import Host, die_with_parent
+from upfml.testbed.host import LocalHost, die_with_parent
 
 _LIVE_FRAMES = 1 << 1  # BPF_F_TEST_XDP_LIVE_FRAMES
 _FOR_EVER = 2**31 - 1
@@ -39,7 +39,7 @@ class Generator:
 
     _program_name = "generate"
 
-    def __init__(self, bed: LiveBed, host: Host) -> None:
+    def __init__(self, bed: LiveBed, host: LocalHost) -> None:
         """The bed's packets, in turn; `host` is its RAN."""
         fill(bed.module["frames"], bed.packets)
         generators = bed.module["generators"]
@@ -113,7 +113,7 @@ class ScheduledGenerator(Generator):
 
     _program_name = "generate_by_schedule"
 
-    def __init__(self, bed: LiveBed, host: Host) -> None:
+    def __init__(self, bed: LiveBed, host: LocalHost) -> None:
         """As Generator's; nothing is sent before `plan`."""
         super().__init__(bed, host)
         self._schedules = bed.module["schedules"]

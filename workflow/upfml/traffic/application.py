@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 import pandas as pd
 
+from upfml.testbed.host import Host
 from upfml.traffic.webserver import WebServer
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and for how long an application runs. Its programs write below `workdir`, and nowhere else."""
+    """Where and for how long an application runs. Its programs write below `workdir`, and nowhere else.
 
+    What `Application.programs` puts there is on both hosts when a program starts.
+    """
+
+    hosts: Mapping[Literal["ran", "dn"], Host]  # UE and data network
     ue: str  # address
     dn: str  # address
     workdir: Path
@@ -29,9 +34,10 @@ class Program:
 
     name: str
     on: Literal["ran", "dn"]  # UE or data network
-    command: list[str]
+    command: Sequence[str | Path]  # a Path is a file below `Place.workdir`
     ready: Callable[[], bool] = lambda: True  # whether it works; the next one is started then
     server: WebServer | None = None  # where it is one: ended only when it knows that its clients have gone
+    writes: Sequence[Path] = ()  # files that `Application.flows` reads
 
 
 class Application(Protocol):

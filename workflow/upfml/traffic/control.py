@@ -100,7 +100,10 @@ def lines(flows: pd.DataFrame) -> str:
 
 
 def build(folder: Path) -> Path:
-    """Compile control.c to `folder`/control and return its path. Raises UserError when gcc is missing or fails."""
+    """Compile control.c to `folder`/control and return its path. Raises UserError when gcc is missing or fails.
+
+    Static, so that it runs on machines with another libc.
+    """
     program = folder / "control"
-    native.build(SOURCE, program, "-lm")
+    native.build(SOURCE, program, "-static", "-lm")
     return program

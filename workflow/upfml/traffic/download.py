@@ -34,14 +34,16 @@ class Download:
         self._rates_mbit_s = random.uniform(lowest, highest, settings["clients"])
         self._folder = place.workdir / SERVER
         # limit_rate takes bytes a second; every file has a connection of its own.
-        files = f'location / {{ root "{self._folder}"; limit_rate $arg_rate; keepalive_timeout 0; }}'
-        self._server = WebServer(self._folder, place.dn, PORT, files)
+        served = place.hosts["dn"].path(self._folder)
+        files = f'location / {{ root "{served}"; limit_rate $arg_rate; keepalive_timeout 0; }}'
+        self._server = WebServer(place.hosts["dn"], self._folder, place.dn, PORT, files)
 
     def programs(self) -> list[Program]:
         """The server, and a client for each rate."""
-        serve = self._server.prepare()
+        self._folder.mkdir(exist_ok=True)
         with (self._folder / _FILE).open("wb") as file:
             file.truncate(self._file_bytes)
+        serve = self._server.prepare()
         server = Program(SERVER, "dn", serve, self._server.listens, self._server)
         clients = [
             Program(f"download-{number}", "ran", self._fetch(rate))
@@ -52,7 +54,9 @@ class Download:
     def _fetch(self, rate_mbit_s: float) -> list[str]:
         """Fetch the file again and again: curl counts [1-N] through, and the server ignores the number."""
         often = f"http://{self._place.dn}:{PORT}/{_FILE}?rate={round(rate_mbit_s * 1e6 / 8)}&again=[1-1000000]"
-        return ["curl", "--noproxy", "*", "--silent", "--show-error", "--output", "/dev/null", often]
+        quietly = ["curl", "--noproxy", "*", "--silent", "--show-error", "--output", "/dev/null"]
+        # From the UE's address, which is what leads into the tunnel where the default route does not.
+        return [*quietly, "--interface", self._place.ue, often]
 
     def flows(self) -> pd.DataFrame:
         """Every connection on which the server has answered."""

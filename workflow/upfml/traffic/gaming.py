@@ -43,10 +43,12 @@ class Gaming:
             left_over.unlink(missing_ok=True)
         self._plan.write_text(script(self._settings, self._place))
         receive = ["ITGRecv", "-a", self._place.dn, "-Sp", str(SIGNALLING)]
-        send = ["ITGSend", str(self._plan), "-l", str(self._log)]
+        send = ["ITGSend", self._plan, "-l", self._log]
         return [
             Program(RECEIVER, "dn", receive, said(self._place.workdir / f"{RECEIVER}.log", "Press Ctrl-C")),
-            Program(SENDER, "ran", send, said(self._place.workdir / f"{SENDER}.log", "Started sending")),
+            Program(
+                SENDER, "ran", send, said(self._place.workdir / f"{SENDER}.log", "Started sending"), writes=[self._log]
+            ),
         ]
 
     def flows(self) -> pd.DataFrame:

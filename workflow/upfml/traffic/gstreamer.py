@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from upfml.testbed.host import Host
 
-def command(home: Path, *argv: str) -> list[str]:
-    """The command line `argv`, which writes only below `home`, and scans GStreamer's plugins only the first time."""
-    registry = home / "gstreamer-registry.bin"
-    settings = [f"HOME={home}", f"XDG_RUNTIME_DIR={home}", f"GST_REGISTRY={registry}"]
+
+def command(host: Host, home: Path, *argv: str) -> list[str]:
+    """The command line `argv` on a host, which writes only below `home`.
+
+    It scans GStreamer's plugins only when no other has in this home: GST_REGISTRY_UPDATE=no keeps what is there.
+    """
+    there = host.path(home)
+    settings = [f"HOME={there}", f"XDG_RUNTIME_DIR={there}", f"GST_REGISTRY={there}/gstreamer-registry.bin"]
     # souphttpsrc would follow http_proxy out of the test bed.
-    environment = [*settings, f"GST_REGISTRY_UPDATE={'no' if registry.exists() else 'yes'}"]
-    return ["env", "-u", "http_proxy", *environment, *argv]
+    return ["env", "-u", "http_proxy", *settings, "GST_REGISTRY_UPDATE=no", *argv]
 
 
 def home(workdir: Path) -> Path:
@@ -19,6 +23,6 @@ def home(workdir: Path) -> Path:
     return workdir / "gstreamer-home"
 
 
-def check(home: Path) -> list[str]:
+def check(host: Host, home: Path) -> list[str]:
     """A command that scans the plugins into the registry, and fails when the DASH demultiplexer is not installed."""
-    return command(home, "gst-inspect-1.0", "dashdemux2")
+    return command(host, home, "gst-inspect-1.0", "dashdemux2")

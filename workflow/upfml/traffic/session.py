@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pandas as pd
 
 from upfml import tables
 from upfml.errors import UserError
-from upfml.testbed.host import Host, stop
+from upfml.testbed.host import Host, Process, stop
 from upfml.traffic import gstreamer, video
 from upfml.traffic.application import Application, Place
 from upfml.traffic.control import lines, plan
@@ -45,7 +44,7 @@ _DRAIN_S = 2.0  # for a server to notice that its clients have gone, behind a fu
 @dataclass
 class _Player:
     visit: video.Visit
-    process: subprocess.Popen[bytes]
+    process: Process
     asked_at_s: float | None = None  # when SIGINT was sent
 
 
@@ -79,13 +78,14 @@ class Session:
         self._ue_address = ue_address
         self._ladder, self._control, self._workdir = ladder.resolve(), control.resolve(), workdir.resolve()
         self._plan = plan(traffic, seed, ue_address, dn_address)
-        place = Place(ue_address, dn_address, self._workdir, seed, duration_s)
+        place = Place({"ran": ran, "dn": dn}, ue_address, dn_address, self._workdir, seed, duration_s)
         further = traffic.get("applications", {})
         self._applications = [make(further[name], place) for name, make in FURTHER.items() if name in further]
-        self._server = video.server(self._workdir / SERVER, self._ladder, ue_address)
+        self._server = video.server(ran, self._workdir / SERVER, self._ladder, ue_address)
         self._buffer_s = float(traffic["video"]["buffer_s"])
         self._coming = video.visits(traffic["video"], seed, duration_s)
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Process] = {}
+        self._hosts: dict[str, Host] = {}
         self._players: list[_Player] = []
         self._started = 0
         self._began_s = self._began_epoch_s = 0.0
@@ -95,7 +95,7 @@ class Session:
         with contextlib.ExitStack() as undo:
             self._cleanup = undo
             self._start_generators()
-            self._began_s, self._began_epoch_s = time.monotonic(), time.time()
+            self._began_s, self._began_epoch_s = time.monotonic(), self._ran.epoch_s()
             undo.callback(self._dismiss_players)
             self._wait(lambda: not self.rungs().empty, "no player asked for a segment", while_waiting=self.tend)
             self._cleanup = undo.pop_all()
@@ -116,13 +116,20 @@ class Session:
             self._tend_player(player, now_s)
         while self._coming and self._coming[0].arrive_s <= now_s:
             visit = self._coming.pop(0)
-            argv = video.player(self._home, self._ue_address, visit.client, self._buffer_s)
+            argv = video.player(self._dn, self._home, self._ue_address, visit.client, self._buffer_s)
             self._players.append(_Player(visit, self._dn.start(argv, log=self._fresh_log(visit.client))))
             self._started += 1
 
-    def processes(self) -> dict[str, int]:
-        """Name and pid of the generators that live as long as the session; players come and go."""
-        return {name: process.pid for name, process in self._processes.items()}
+    def processes(self, beside: Host) -> dict[str, int]:
+        """Name and pid of the generators on a host's machine that live as long as the session.
+
+        Players, which come and go, are not among them.
+        """
+        return {
+            name: process.pid
+            for name, process in self._processes.items()
+            if self._hosts[name].machine == beside.machine
+        }
 
     def flows(self) -> pd.DataFrame:
         """tables.FLOWS, after the session: the true class of every flow, as the generators that made them know it.
@@ -164,26 +171,31 @@ class Session:
         """Server, sink, sender, applications, in this order; returns when each of them says that it works."""
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._account.unlink(missing_ok=True)
+        plan_file = self._workdir / "plan.txt"
+        plan_file.write_text(lines(self._plan))
+        programs = [each for application in self._applications for each in application.programs()]
+        self._ran.send(self._workdir, self._control, self._ladder)
+        self._dn.send(self._workdir, self._control)
 
-        scan = self._dn.start(gstreamer.check(self._home), log=self._fresh_log("player-check"))
+        scan = self._dn.start(gstreamer.check(self._dn, self._home), log=self._fresh_log("player-check"))
         self._cleanup.callback(stop, scan)
         self._wait(lambda: scan.poll() is not None, "GStreamer did not finish the scan of its plugins")
-        if scan.returncode:
+        if scan.poll():
             raise self._died("player-check", scan)
 
         self._launch(SERVER, self._ran, self._server.prepare())
         self._cleanup.callback(self._drain, SERVER, self._server)
         self._wait_for(SERVER, self._server.listens)
 
-        plan_file = self._workdir / "plan.txt"
-        plan_file.write_text(lines(self._plan))
         self._launch(SINK, self._dn, [self._control, "sink"], stdin=plan_file)
         self._wait_for(SINK, lambda: self._said(SINK, "ready"))
         self._launch(SENDER, self._ran, [self._control, "send", self._account], stdin=plan_file)
+        self._cleanup.callback(self._bring_back, SENDER, [self._account])
         self._wait_for(SENDER, lambda: self._said(SENDER, "sending"))
 
-        for program in (each for application in self._applications for each in application.programs()):
+        for program in programs:
             self._launch(program.name, self._ran if program.on == "ran" else self._dn, program.command)
+            self._cleanup.callback(self._bring_back, program.name, program.writes)
             if program.server:
                 self._cleanup.callback(self._drain, program.name, program.server)
             self._wait_for(program.name, program.ready)
@@ -191,11 +203,15 @@ class Session:
     def _said(self, name: str, word: str) -> bool:
         return word in self._log(name).read_text().split()
 
-    def _launch(self, name: str, host: Host, argv: Sequence[str | Path], stdin: Path = Path("/dev/null")) -> None:
-        with stdin.open("rb") as source:
-            process = host.start(argv, log=self._fresh_log(name), stdin=source)
-        self._processes[name] = process
+    def _launch(self, name: str, host: Host, argv: Sequence[str | Path], stdin: Path | None = None) -> None:
+        process = host.start(argv, log=self._fresh_log(name), stdin=stdin)
+        self._processes[name], self._hosts[name] = process, host
         self._cleanup.callback(stop, process)
+
+    def _bring_back(self, name: str, files: Sequence[Path]) -> None:
+        """End a process, and fetch what it has written by then."""
+        stop(self._processes[name])
+        self._hosts[name].fetch(*files)
 
     def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
         def check() -> None:
@@ -218,21 +234,20 @@ class Session:
             time.sleep(0.05)
 
     def _tend_player(self, player: _Player, now_s: float) -> None:
-        if player.process.poll() is not None:
+        if (status := player.process.poll()) is not None:
             # The end of the video is a leave too; the exit status of a player that was interrupted says nothing.
-            if player.process.returncode and player.asked_at_s is None:
+            if status and player.asked_at_s is None:
                 raise self._died(player.visit.client, player.process)
             self._players.remove(player)
         elif player.asked_at_s is None and player.visit.leave_s <= now_s:
             player.process.send_signal(signal.SIGINT)
             player.asked_at_s = now_s
         elif player.asked_at_s is not None and player.asked_at_s + _LEAVE_S <= now_s:
-            player.process.kill()
+            player.process.send_signal(signal.SIGKILL)
 
     def _dismiss_players(self) -> None:
         for player in self._players:
-            if player.process.poll() is None:
-                player.process.send_signal(signal.SIGINT)
+            player.process.send_signal(signal.SIGINT)
         for player in self._players:
             stop(player.process, grace_s=_LEAVE_S, by=signal.SIGINT)
         self._players.clear()
@@ -243,9 +258,9 @@ class Session:
         while server.connections(self._processes[name].pid) and time.monotonic() < deadline:
             time.sleep(0.05)
 
-    def _died(self, name: str, process: subprocess.Popen[bytes]) -> UserError:
+    def _died(self, name: str, process: Process) -> UserError:
         tail = "\n".join(self._log(name).read_text(errors="replace").splitlines()[-10:])
         return UserError(
-            f"the traffic generator {name} ended with status {process.returncode}; its last words:\n{tail}",
+            f"the traffic generator {name} ended with status {process.poll()}; its last words:\n{tail}",
             f"mend what they name and run again; the whole log is {self._log(name)}",
         )

@@ -41,7 +41,7 @@ class Telemetry:
             "log_dest stderr\nlog_type notice\nlog_type information\nconnection_messages true\n"
         )
         log = self._place.workdir / f"{BROKER}.log"
-        broker = Program(BROKER, "dn", ["mosquitto", "-c", str(configuration)], said(log, "running"))
+        broker = Program(BROKER, "dn", ["mosquitto", "-c", configuration], said(log, "running"))
         sensors = [
             Program(f"telemetry-{number}", "ran", self._publish(number, interval_s))
             for number, interval_s in enumerate(self._intervals_s, start=1)

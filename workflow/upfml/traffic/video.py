@@ -7,7 +7,6 @@ so one access log tells client, rung, segment and, with the player's port, the f
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import pandas as pd
 
 from upfml import tables
 from upfml.flowkey import TCP
+from upfml.testbed.host import Host
 from upfml.traffic import gstreamer, manifest
 from upfml.traffic.ladder import MANIFEST
 from upfml.traffic.webserver import WebServer, requests
@@ -57,17 +57,16 @@ def visits(video: Mapping[str, Any], seed: int, duration_s: float) -> list[Visit
     return [Visit(f"client-{number}", *stay) for number, stay in enumerate(sorted(stays), start=1)]
 
 
-def server(folder: Path, ladder: Path, address: str) -> WebServer:
-    """The server of the ladder in the folder `ladder` (absolute)."""
-    return WebServer(
-        folder, address, PORT, f'location ~ "^/client-[0-9]+/(?<file>[^/]+)$" {{ alias "{ladder}/$file"; }}'
-    )
+def server(host: Host, folder: Path, ladder: Path, address: str) -> WebServer:
+    """The server of the ladder in the folder `ladder`."""
+    files = f'location ~ "^/client-[0-9]+/(?<file>[^/]+)$" {{ alias "{host.path(ladder)}/$file"; }}'
+    return WebServer(host, folder, address, PORT, files)
 
 
-def player(home: Path, address: str, client: str, buffer_s: float) -> list[str]:
+def player(host: Host, home: Path, address: str, client: str, buffer_s: float) -> list[str]:
     """The command line of a player (player.py) that fetches up to `buffer_s` seconds ahead."""
     uri = f"http://{address}:{PORT}/{client}/{MANIFEST}"
-    return gstreamer.command(home, sys.executable, "-m", "upfml.traffic.player", uri, str(buffer_s))
+    return gstreamer.command(host, home, host.python, "-m", "upfml.traffic.player", uri, str(buffer_s))
 
 
 _FILE = re.compile(r"/(?P<client>client-\d+)/(?P<file>\S+)")

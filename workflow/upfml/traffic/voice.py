@@ -50,18 +50,21 @@ class Voice:
                 spoken = self._place.workdir / f"{name}.wav"
                 write_sound(spoken, speech(random, self._place.duration_s + _START_S))
                 log = self._place.workdir / f"{name}.log"
-                programs.append(Program(name, on, self._call(spoken, here, there, *ports), said(log, "PLAYING")))
+                programs.append(Program(name, on, self._call(on, spoken, here, there, *ports), said(log, "PLAYING")))
         return programs
 
-    def _call(self, spoken: Path, here: str, there: str, sending: int, receiving: int) -> list[str]:
+    def _call(
+        self, on: Literal["ran", "dn"], spoken: Path, here: str, there: str, sending: int, receiving: int
+    ) -> list[str]:
+        host = self._place.hosts[on]
         send = (
-            f"filesrc location={spoken} ! wavparse ! audioconvert ! audioresample "
+            f"filesrc location={host.path(spoken)} ! wavparse ! audioconvert ! audioresample "
             f"! opusenc audio-type=voice dtx=true bitrate={self._bits_per_s} ! rtpopuspay dtx=true "
             f"! udpsink host={there} port={receiving} bind-address={here} bind-port={sending}"
         )
         receive = f"udpsrc address={here} port={receiving} ! fakesink async=false sync=false"
         words = f"{send} {receive}".split()
-        return gstreamer.command(gstreamer.home(self._place.workdir), "gst-launch-1.0", *words)
+        return gstreamer.command(host, gstreamer.home(self._place.workdir), "gst-launch-1.0", *words)
 
     def flows(self) -> pd.DataFrame:
         """What the UE sends of each call."""

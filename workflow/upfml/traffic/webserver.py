@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from upfml.testbed.host import Host
+
 _LOG_FORMAT = "$msec $remote_addr $remote_port $connection $request_uri $bytes_sent $request_time"
 _REQUEST = re.compile(
     r"(?P<t_s>[\d.]+) (?P<address>\S+) (?P<port>\d+) \d+ (?P<uri>/\S*) (?P<bytes>\d+) (?P<duration_s>[\d.]+)"
@@ -14,39 +16,41 @@ _REQUEST = re.compile(
 
 
 class WebServer:
-    """nginx at `address`:`port`, with everything that it writes within `folder`.
+    """nginx on `host` at `address`:`port`, with everything that it writes within `folder`.
 
-    `location` is what its configuration says of the files that it serves, for all hosts.
+    `location` is what its configuration says of the files that it serves, for all names of the server.
     """
 
-    def __init__(self, folder: Path, address: str, port: int, location: str) -> None:
-        self._folder, self._address, self._port, self._location = folder.resolve(), address, port, location
+    def __init__(self, host: Host, folder: Path, address: str, port: int, location: str) -> None:
+        self._host, self._folder = host, folder.resolve()
+        self._address, self._port, self._location = address, port, location
 
-    def prepare(self) -> list[str]:
+    def prepare(self) -> list[str | Path]:
         """Write the configuration, remove what an earlier session has left, and return the command line."""
         (self._folder / "temporary").mkdir(parents=True, exist_ok=True)
         for left_over in (self._pid_file, self._access_log):
             left_over.unlink(missing_ok=True)
         configuration = self._folder / "nginx.conf"
         configuration.write_text(self.configuration())
-        return ["nginx", "-e", "stderr", "-p", str(self._folder), "-c", str(configuration)]
+        self._host.send(self._folder)
+        return ["nginx", "-e", "stderr", "-p", self._folder, "-c", configuration]
 
     def configuration(self) -> str:
         """The text of nginx.conf."""
         temporary = "\n".join(
-            f'    {name}_temp_path "{self._folder}/temporary/{name}";'
+            f'    {name}_temp_path "{self._host.path(self._folder)}/temporary/{name}";'
             for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         # One process, no master: it dies with the run that started it, also after a kill, and pidstat sees all of it.
         return f"""daemon off;
 master_process off;
-pid "{self._pid_file}";
+pid "{self._host.path(self._pid_file)}";
 error_log stderr;
 events {{ worker_connections 512; }}
 http {{
 {temporary}
     log_format flows "{_LOG_FORMAT}";
-    access_log "{self._access_log}" flows;
+    access_log "{self._host.path(self._access_log)}" flows;
     types {{ application/dash+xml mpd; video/mp4 m4s; }}
     sendfile on;
     server {{
@@ -58,18 +62,17 @@ http {{
 
     def listens(self) -> bool:
         """Whether it can be asked: nginx writes its pid after it has begun to listen."""
-        return self._pid_file.exists()
+        return self._host.run(["test", "-e", self._pid_file]).returncode == 0
 
     def log(self) -> str:
         """The access log so far. A request is in it when it has ended, so see `connections` first."""
+        self._host.fetch(self._access_log)
         return self._access_log.read_text()
 
     def connections(self, pid: int) -> int:
         """Connections of the server, process `pid`, that are open; 0 when it has ended."""
-        try:
-            rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-        except OSError:
-            return 0
+        table = self._host.run(["cat", f"/proc/{pid}/net/tcp"]).stdout
+        rows = [line.split() for line in table.splitlines()[1:]]
         held = {"01", "08"}  # ESTABLISHED, and CLOSE_WAIT, which the server has not closed yet
         return sum(row[1].endswith(f":{self._port:04X}") and row[3] in held for row in rows)
 
