@@ -86,7 +86,7 @@ def test_turns_of_a_trial_follow_one_another(batch: Path) -> None:
 
 def test_a_batch_says_how_it_was_run(batch: Path) -> None:
     provenance = json.loads((batch / "provenance.json").read_text())
-    assert (provenance["xdp_mode"], provenance["trials"]) == ("native", [1, 2])
+    assert (provenance["xdp_modes"], provenance["trials"]) == (["native"], [1, 2])
     assert provenance["kernel"] == os.uname().release
     agents = json.loads((batch / "run.json").read_text())["agents"]
     assert set(agents) == set(DECIDING)

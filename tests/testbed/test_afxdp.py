@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 
-from upfml import frames, tables
+from upfml import frames, tables, xdp
 from upfml.classify.afxdp import AfXdp
 from upfml.classify.user import predictor
 from upfml.errors import UserError
@@ -38,12 +38,13 @@ FRAMES = 4_096  # afxdp.c
 HOLDER = """
 import sys
 from pathlib import Path
+from upfml import xdp
 from upfml.classify.afxdp import AfXdp
 from upfml.features import Definition
 from upfml.testbed.namespaces import N3, Namespaces
 plane = AfXdp(Path(sys.argv[1]), Definition(500_000_000, 1_000), "window", Namespaces.uplink)
 plane.open(N3)
-plane.module.attach(N3, plane.program, "native")
+attachment = xdp.attach(plane.module, plane.program, N3, "auto")
 print("ready", flush=True)
 while True:
     plane.wait(0.1)
@@ -73,7 +74,7 @@ def on_n3(bed: Namespaces, plane: AfXdp) -> Iterator[None]:
 
     with inside(bed.upf.namespace):
         plane.open(N3)
-        plane.module.attach(N3, plane.program, "native")
+        attachment = xdp.attach(plane.module, plane.program, N3, "auto")
     taking = threading.Thread(target=take)
     taking.start()
     try:
@@ -81,8 +82,7 @@ def on_n3(bed: Namespaces, plane: AfXdp) -> Iterator[None]:
     finally:
         over.set()
         taking.join()
-        with inside(bed.upf.namespace):
-            plane.module.detach(N3, "native")
+        attachment.detach()
         plane.drain()
         plane.close()
         plane.forget()
@@ -235,11 +235,10 @@ def test_a_way_that_is_not_there_is_named(bed: Namespaces, plane: AfXdp, model: 
 def test_packets_for_which_no_frame_is_left_are_counted(bed: Namespaces, plane: AfXdp) -> None:
     with inside(bed.upf.namespace):
         plane.open(N3)
-        plane.module.attach(N3, plane.program, "native")
+        attachment = xdp.attach(plane.module, plane.program, N3, "auto")
     send(bed, flows=1, packets=FRAMES + 500, apart_s=0)
     assert plane.received == 0
-    with inside(bed.upf.namespace):
-        plane.module.detach(N3, "native")
+    attachment.detach()
     plane.drain()
     before_close = plane.counts
     plane.close()
@@ -257,10 +256,6 @@ def test_when_it_is_killed_the_kernel_forwards(bed: Namespaces, plane: AfXdp, mo
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    try:
-        echo(bed, "tcp", 10_000, tmp_path)  # through the program, which nobody has taken off
-    finally:
-        with inside(bed.upf.namespace):
-            plane.module.detach(N3, "native")
+    echo(bed, "tcp", 10_000, tmp_path)
     with on_n3(bed, plane):
         echo(bed, "udp", 1_000, tmp_path)

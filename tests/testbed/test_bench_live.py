@@ -25,7 +25,7 @@ DURATION_S = 0.1
 def config(**bench: Any) -> dict[str, Any]:
     return {
         "seed": 1,
-        "testbed": {"prefix": PREFIX, "ue_mtu_bytes": 1400},
+        "testbed": {"prefix": PREFIX, "ue_mtu_bytes": 1400, "xdp_mode": "auto"},
         "features": {"window_ms": 20, "iat_unit": "us"},
         "flow_table": {"kind": "lru", "flows": 1024},
         "convert": {"thresholds": "exact", "voting": "soft", "division": 2},

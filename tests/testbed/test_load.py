@@ -23,7 +23,7 @@ ARMS = ["none", "collect", "user", "kernel", "kernel-change", "kernel-packet"]
 def config(arms: list[str], rate: float, *, delay_ms: float = 0, repeats: int = 1) -> dict[str, Any]:
     return {
         "seed": 1,
-        "testbed": {"prefix": PREFIX, "ue_mtu_bytes": 1400},
+        "testbed": {"prefix": PREFIX, "ue_mtu_bytes": 1400, "xdp_mode": "auto"},
         "features": {"window_ms": 500, "iat_unit": "us"},
         "flow_table": {"kind": "lru", "flows": 1024},
         "delivery": {"delay_ms": delay_ms},

@@ -97,6 +97,7 @@ def turns(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows)
     same = {name: 1 for name in tables.TURNS.columns if name not in frame} | {"start_ns": 0, "end_ns": 3 * 10**9}
+    same["xdp_mode"] = np.where(frame["arm"] == "none", "", "native")
     same["noise"] = np.where(frame["trial"] == 1, "5.0 % stolen", "")
     return tables.typed(frame.assign(**same), tables.TURNS)
 

@@ -117,6 +117,7 @@ def turn(sweep: str, value: float, arm: str, number: int, **changed: Any) -> dic
         "packets_wanted": 100_000,
         "packets_offered": 100_000,
         "packets_forwarded": 100_000,
+        "xdp_mode": "" if arm == "none" else "native",
         "events_made": 0 if arm == "none" else 1_000,
         "events_lost": 0,
         "decisions_expected": 1_000.0 if decides else np.nan,

@@ -35,9 +35,17 @@ def turns(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
     """(arm, trial, received, lost) of each turn, of 2 s, 1,000 packets, 5 us of program and 1 ms of process."""
     frame = pd.DataFrame(rows, columns=["arm", "trial", "received", "lost"])
     same = {name: 0 for name in tables.TURNS.columns if name not in frame} | {"start_ns": 0, "end_ns": 2 * 10**9}
-    same |= {"n3_packets": 1000, "run_time_ns": 10**7, "run_cnt": 2000, "agent_cpu_ns": 10**6, "noise": ""}
+    same |= {
+        "n3_packets": 1000,
+        "run_time_ns": 10**7,
+        "run_cnt": 2000,
+        "agent_cpu_ns": 10**6,
+        "noise": "",
+        "xdp_mode": "native",
+    }
     frame = frame.assign(**same)
     frame.loc[frame["arm"] == "none", ["run_time_ns", "run_cnt", "agent_cpu_ns"]] = 0
+    frame.loc[frame["arm"] == "none", "xdp_mode"] = ""
     return tables.typed(frame, tables.TURNS)
 
 

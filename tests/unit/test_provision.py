@@ -93,6 +93,7 @@ def without(option: str) -> dict[str, str | int]:
         *[
             ({f"{PYTHON} -m upfml.trial": trials(step, "Operation not permitted")}, name, "not permitted")
             for step, (name, _, _) in provision.TRIALS.items()
+            if step != "xdp_native"
         ],
         *[({f"{tool} {option}": 127}, tool, f"{tool}: not found") for tool, option in provision.TOOLS.items()],
         ({"mpstat -V": "no version"}, "mpstat", "status 0"),
@@ -124,6 +125,7 @@ def test_what_is_wrong_fails(changed: dict[str, str | int], name: str, found: st
         ({"cat /sys/devices/system/clocksource/clocksource0/current_clocksource": "hpet"}, "clock source"),
         ({"zcat /proc/config.gz": 1}, "kernel configuration"),
         ({"test -r /sys/kernel/btf/vmlinux": 1}, "BTF"),
+        ({f"{PYTHON} -m upfml.trial": trials("xdp_native", "Operation not supported")}, "native XDP on veth"),
     ],
 )
 def test_what_only_disturbs_warns(changed: dict[str, str | int], name: str) -> None:

@@ -10,6 +10,6 @@ with rule(snakemake):
         start=min(run["start"] for run in runs.values()),
         end=max(run["end"] for run in runs.values()),
         runs=list(runs),
-        xdp_modes=sorted({run["xdp_mode"] for run in runs.values() if run.get("xdp_mode")}),
+        xdp_modes=sorted({mode for run in runs.values() for mode in run["xdp_modes"]}),
     )
     tables.write_json(record, snakemake.output[0])

@@ -5,7 +5,7 @@
 It is told what to do on its standard input, a word a line, and answers on its standard output, a line of JSON each:
 
     (at the start)  {"loaded": true}    programs are in the kernel, nothing is attached
-    attach          {"attached": true}  packets are seen from now on
+    attach          {"attached": true, "xdp_mode": MODE}  packets are seen from now on
     detach          its report so far (see `_Agent.report`), after what was left in the buffers; flows are forgotten
 
 At `end`, or at the end of its input, it takes its program off the device and writes its tables.
@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from upfml import events, syscall, tables
+from upfml import events, syscall, tables, xdp
 from upfml.bpf import Module, Program
 from upfml.capture import PacketRecorder, collector
 from upfml.classify import kernel
@@ -190,15 +190,18 @@ class _Agent:
 
     def __init__(self, job: Job, arm: Arm) -> None:
         self._job, self._arm = job, arm
-        self._attached = False
+        self._attachment: xdp.Attachment | None = None
+        self._xdp_mode = ""
         self._forgotten_flows = self._evicted_flows = 0
 
-    def attach(self) -> None:
-        """Put the program on N3."""
+    def attach(self) -> str:
+        """Put the program on N3: the XDP mode. That of the first turn is that of all, or they could not be compared."""
+        device, wanted = self._job.device, self._xdp_mode or self._job.xdp_mode
         if self._arm.plane:
-            self._arm.plane.open(self._job.device)
-        self._arm.module.attach(self._job.device, self._arm.programs[0], self._job.xdp_mode)
-        self._attached = True
+            self._arm.plane.open(device)
+        self._attachment = xdp.attach(self._arm.module, self._arm.programs[0], device, wanted)
+        self._xdp_mode = self._attachment.mode
+        return self._xdp_mode
 
     def wait(self) -> None:
         """Read events for a while, if there can be any."""
@@ -206,10 +209,10 @@ class _Agent:
 
     def detach(self) -> None:
         """Take it off, read what is left, forget the flows."""
-        if not self._attached:
+        if not self._attachment:
             return
-        self._arm.module.detach(self._job.device, self._job.xdp_mode)
-        self._attached = False
+        self._attachment.detach()
+        self._attachment = None
         self._arm.consumer.drain()
         for forgetful in self._arm.forgetful:
             forgetful.forget()
@@ -243,7 +246,7 @@ class _Agent:
         for name, recorder in self._arm.results.items():
             tables.write(recorder.table(), self._job.out / f"{name}.parquet", recorder.schema)
         programs = [vars(program) for program in self._arm.programs]
-        about = {"arm": self._job.arm, "xdp_mode": self._job.xdp_mode, "delivery": asdict(self._job.delivery)}
+        about = {"arm": self._job.arm, "xdp_mode": self._xdp_mode, "delivery": asdict(self._job.delivery)}
         tables.write_json(about | self.report() | {"programs": programs}, self._job.out / "agent.json")
 
 
@@ -264,8 +267,7 @@ def run(job: Job) -> None:
     try:
         while (word := words.get()) not in ("end", ""):
             if word == "attach":
-                agent.attach()
-                _say({"attached": True})
+                _say({"attached": True, "xdp_mode": agent.attach()})
                 while words.empty():
                     agent.wait()
             else:

@@ -20,7 +20,6 @@ from upfml.job import Job
 from upfml.testbed.host import stop
 from upfml.testbed.namespaces import Namespaces
 
-XDP_MODE = "native"
 _START_S = 120.0  # a verifier may take long, and so may a machine that loads other agents beside
 _ANSWER_S = 60.0
 _END_S = 600.0
@@ -34,9 +33,10 @@ class AgentProcess:
         """Start it; `arm` is of any kind but none, `model` a folder of convert.write for one that classifies."""
         definition = Definition.of(config["features"])
         job = Job(
-            arm=arm.kind, device=bed.n3_device, xdp_mode=XDP_MODE, out=work.resolve(), window_ns=definition.window_ns,
-            iat_unit_ns=definition.iat_unit_ns, flow_table=FlowTable.of(config["flow_table"]),
-            delivery=arm.delivery(config["delivery"]), when=arm.when, emit=arm.emit,
+            arm=arm.kind, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=work.resolve(),
+            window_ns=definition.window_ns, iat_unit_ns=definition.iat_unit_ns,
+            flow_table=FlowTable.of(config["flow_table"]), delivery=arm.delivery(config["delivery"]),
+            when=arm.when, emit=arm.emit,
             model=model.resolve() if model and arm.classifies else None, uplink=bed.uplink,
         )  # fmt: skip
         work.mkdir(parents=True, exist_ok=True)
@@ -51,6 +51,8 @@ class AgentProcess:
         )
         self._loaded = False
         self.pid = self._process.pid
+        self.xdp_mode = ""
+        """Of its program on N3: offload, native or generic; empty before it was attached."""
 
     def wait_until_loaded(self) -> None:
         """Return once its programs are in the kernel. Raises UserError when it ends or takes too long."""
@@ -61,7 +63,7 @@ class AgentProcess:
     def attach(self) -> None:
         """Put its program on N3: packets are seen from now on. Raises UserError when it cannot."""
         self.wait_until_loaded()
-        self._tell("attach")
+        self.xdp_mode = self._tell("attach")["xdp_mode"]
 
     def detach(self) -> dict[str, Any]:
         """Take it off again, and have flows forgotten: its report so far."""

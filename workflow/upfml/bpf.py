@@ -26,9 +26,6 @@ SOURCES = Path(__file__).resolve().parents[2] / "bpf"
 XDP, SCHED_CLS = 6, 3
 """Program types: enum bpf_prog_type of the kernel's uapi/linux/bpf.h."""
 
-XDP_FLAGS_UPDATE_IF_NOEXIST = 1 << 0
-XDP_FLAGS = {"native": 1 << 2, "generic": 1 << 1}
-
 _INCLUDE = re.compile(r'^#include "(?P<name>[^"]+)"$', re.MULTILINE)
 _LOG_BYTES = 16 << 20
 _LOG_MESSAGES, _LOG_STATISTICS = 1, 4
@@ -128,8 +125,8 @@ class Module:
         """A map, as BCC's table object."""
         return self._bcc[table.encode()]
 
-    def load(self, function: str, kind: int = XDP) -> Program:
-        """Load a program. Raises KernelRefused with the verifier's reason."""
+    def load(self, function: str, kind: int = XDP, ifindex: int = 0) -> Program:
+        """Load a program, for the device `ifindex` to run if it is not 0. Raises KernelRefused with the reason."""
         text = self._bcc.dump_func(function.encode())
         code = ctypes.create_string_buffer(text, len(text))
         attr = ProgLoadAttr(
@@ -138,6 +135,7 @@ class Module:
             insns=ctypes.addressof(code),
             license=_GPL_ADDRESS,
             prog_name=function.encode()[:15],
+            prog_ifindex=ifindex,
         )
         # Statistics only: writing every step of a large program into the log is slow.
         fd = bpf(BPF_PROG_LOAD, attr)
@@ -171,24 +169,6 @@ class Module:
     def flows_evicted(self) -> int:
         """Flows that made room for others in the LRU table `flows`: those that entered less those that are there."""
         return self.counters()["flow_new"] - sum(1 for _ in self["flows"])
-
-    def attach(self, device: str, program: Program, mode: str) -> None:
-        """Attach to a device's XDP hook in this process's network namespace, `mode` native or generic.
-
-        Raises UserError when another program is there or the device cannot do it.
-        """
-        function = self._bcc.Function(self._bcc, program.name.encode(), program.fd)
-        try:
-            self._bcc.attach_xdp(device.encode(), function, XDP_FLAGS[mode] | XDP_FLAGS_UPDATE_IF_NOEXIST)
-        except Exception as error:
-            raise UserError(
-                f"cannot attach {program.name} to {device} ({mode} XDP): {error}",
-                f"see `ip link show {device}`: is another XDP program there, or its MTU above 3500 bytes?",
-            ) from error
-
-    def detach(self, device: str, mode: str) -> None:
-        """Take the program off the device's XDP hook."""
-        self._bcc.remove_xdp(device.encode(), XDP_FLAGS[mode])
 
 
 def fill(table: Any, rows: NDArray[Any]) -> None:

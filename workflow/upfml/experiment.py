@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from upfml import provenance, sampling, tables
-from upfml.agentprocess import XDP_MODE, AgentProcess, loss
+from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.provision import IDLE_WANTED_PCT, idle_pct
 from upfml.testbed.namespaces import Namespaces
@@ -116,7 +116,7 @@ def run(
             "end_ns": end_ns,
             "idle_before_pct": round(idle, 1),
             "idle_wanted_pct": IDLE_WANTED_PCT,
-            "xdp_mode": XDP_MODE,
+            "xdp_mode": agent.xdp_mode,
             "n3_rate_mbit_s": config["testbed"]["n3_rate_mbit_s"],
             "decisions_of_unknown_flows": unlabelled,
             "agent": report,
@@ -125,7 +125,13 @@ def run(
         out / "run.json",
     )
     record = provenance.of(
-        config, arm=arm.name, traffic_seed=seed, xdp_mode=XDP_MODE, testbed=facts, start=began, end=provenance.now()
+        config,
+        arm=arm.name,
+        traffic_seed=seed,
+        xdp_modes=[agent.xdp_mode],
+        testbed=facts,
+        start=began,
+        end=provenance.now(),
     )
     tables.write_json(record, out / "provenance.json")
 

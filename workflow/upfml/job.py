@@ -19,7 +19,7 @@ class Job:
 
     arm: str  # the kind of arm (arms.py), capture or exactness
     device: str  # the UPF's N3
-    xdp_mode: str  # native or generic
+    xdp_mode: str  # as configured: auto, offload, native or generic
     out: Path  # folder for what it writes
     window_ns: int
     iat_unit_ns: int

@@ -1,4 +1,4 @@
-"""The bpf(2) system call, as far as BCC leaves it out: load with a log, program facts, test runs, maps of maps.
+"""The bpf(2) system call, as far as BCC leaves it out: load with a log, program facts, test runs, links, maps of maps.
 
 Layouts: union bpf_attr and struct bpf_prog_info of the kernel's uapi/linux/bpf.h.
 """
@@ -14,8 +14,12 @@ from upfml.errors import UserError
 BPF_MAP_CREATE = 0
 BPF_PROG_LOAD = 5
 BPF_PROG_TEST_RUN = 10
+_BPF_PROG_GET_FD_BY_ID = 13
 BPF_OBJ_GET_INFO_BY_FD = 15
+_BPF_LINK_CREATE = 28
 _BPF_ENABLE_STATS = 32
+BPF_XDP = 37
+"""Type of a link (enum bpf_attach_type)."""
 _NUMBER = {"x86_64": 321, "aarch64": 280}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -55,6 +59,7 @@ class ProgLoadAttr(ctypes.Structure):
         ("kern_version", u32),
         ("prog_flags", u32),
         ("prog_name", ctypes.c_char * 16),
+        ("prog_ifindex", u32),  # of a device that is to run it; 0: the host's CPUs
     ]
 
 
@@ -90,6 +95,16 @@ class XdpMd(ctypes.Structure):
         ("rx_queue_index", u32),
         ("egress_ifindex", u32),
     ]
+
+
+class _LinkCreateAttr(ctypes.Structure):
+    """bpf_attr for BPF_LINK_CREATE, of a device."""
+
+    _fields_ = [("prog_fd", u32), ("target_ifindex", u32), ("attach_type", u32), ("flags", u32)]
+
+
+class _GetFdByIdAttr(ctypes.Structure):
+    _fields_ = [("id", u32), ("next_id", u32), ("open_flags", u32)]
 
 
 class _EnableStatsAttr(ctypes.Structure):
@@ -163,6 +178,14 @@ def create_array(name: str, value_bytes: int) -> int:
     return _checked(bpf(BPF_MAP_CREATE, attr), "BPF_MAP_CREATE")
 
 
+def create_link(program: int, ifindex: int, attach_type: int, flags: int) -> int:
+    """Attach a program (its descriptor) to a device of this network namespace: the link's file descriptor.
+
+    The program is there until that is closed, by whom or what ever. Raises OSError.
+    """
+    return _checked(bpf(_BPF_LINK_CREATE, _LinkCreateAttr(program, ifindex, attach_type, flags)), "BPF_LINK_CREATE")
+
+
 def count_run_time() -> int:
     """Have the kernel count runs of BPF programs and their time until the returned descriptor is closed.
 
@@ -177,6 +200,17 @@ def prog_info(fd: int) -> ProgInfo:
     attr = _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info))
     _checked(bpf(BPF_OBJ_GET_INFO_BY_FD, attr), "BPF_OBJ_GET_INFO_BY_FD")
     return info
+
+
+def prog_name(number: int) -> str:
+    """The name of the loaded program with this id; empty when it has none, or has gone."""
+    fd = bpf(_BPF_PROG_GET_FD_BY_ID, _GetFdByIdAttr(number))
+    if fd < 0:
+        return ""
+    try:
+        return str(prog_info(fd).name.decode())
+    finally:
+        os.close(fd)
 
 
 def _checked(result: int, command: str) -> int:

@@ -146,6 +146,7 @@ SAMPLES = pa.DataFrameSchema(
     name="samples",
 )
 
+_xdp_mode = pa.Column("str", pa.Check.isin(["offload", "native", "generic", ""]))  # empty: no program on N3
 _of_turn = {"arm": pa.Column("str"), "trial": pa.Column("int64", pa.Check.ge(1))}
 TURN_DECISIONS = pa.DataFrameSchema({**_of_turn, **DECISIONS.columns}, strict=True, name="turn_decisions")
 TURN_SAMPLES = pa.DataFrameSchema({**_of_turn, **SAMPLES.columns}, strict=True, name="turn_samples")
@@ -162,6 +163,7 @@ _count = pa.Column("int64", pa.Check.ge(0))
 TURNS = pa.DataFrameSchema(
     {
         **_of_turn,
+        "xdp_mode": _xdp_mode,
         "place": _count,  # in the trial's order of arms
         "start_ns": pa.Column("int64"),  # of the measured part, CLOCK_MONOTONIC
         "end_ns": pa.Column("int64"),
@@ -263,6 +265,7 @@ LOAD = pa.DataFrameSchema(
         "value": pa.Column("float64"),  # packets/s, flows, or a flow's period in ms
         "arm": pa.Column("str"),
         "turn": _count,  # of the arm at this value
+        "xdp_mode": _xdp_mode,
         "flows": _count,
         "wanted_packets_per_s": pa.Column("float64"),
         "packets_wanted": _count,  # in the whole turn, like all down to decisions_made

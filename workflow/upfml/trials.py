@@ -28,7 +28,7 @@ from pyroute2 import IPRoute
 from scipy import stats
 
 from upfml import arms, experiment, provenance, sampling, syscall, tables
-from upfml.agentprocess import XDP_MODE, AgentProcess, loss
+from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.metrics import CONFIDENCE
 from upfml.provision import IDLE_WANTED_PCT
@@ -126,13 +126,14 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
     decided = [_decisions(out / "work" / name, name, made, warmup_ns) for name in names if Arm.parse(name).classifies]
     decisions = pd.concat(decided, ignore_index=True) if decided else tables.empty(tables.TURN_DECISIONS)
     tables.write(decisions, out / "decisions.parquet", tables.TURN_DECISIONS)
+    modes = sorted({agent.xdp_mode for agent in agents.values()})
     traffic = {trial.number: trial.traffic for trial in made}
     tables.write_json(
-        {"xdp_mode": XDP_MODE, "idle_wanted_pct": IDLE_WANTED_PCT, "agents": reports, "traffic": traffic},
+        {"xdp_modes": modes, "idle_wanted_pct": IDLE_WANTED_PCT, "agents": reports, "traffic": traffic},
         out / "run.json",
     )
     record = provenance.of(
-        config, trials=list(trials), xdp_mode=XDP_MODE, testbed=facts, start=began, end=provenance.now()
+        config, trials=list(trials), xdp_modes=modes, testbed=facts, start=began, end=provenance.now()
     )
     tables.write_json(record, out / "provenance.json")
 
@@ -202,6 +203,7 @@ class _Trials:
         steal_pct = 100 * spent.pop("steal_s") * 1e9 / elapsed_ns / len(os.sched_getaffinity(0))
         return {
             "arm": name,
+            "xdp_mode": agent.xdp_mode if agent else "",
             "place": place,
             "start_ns": begin["t_ns"],
             "end_ns": end["t_ns"],

@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from upfml import tables
-from upfml.agentprocess import XDP_MODE, AgentProcess, loss
+from upfml import tables, xdp
+from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.bench import programs
 from upfml.engines import FILES
@@ -95,6 +95,8 @@ class _Arm:
     generator: Generator
     bed: LiveBed
     agent: AgentProcess | None
+    xdp_mode: str
+    """Of XDP_PASS; agents know theirs."""
     work: Path
 
     def processes(self) -> list[int]:
@@ -128,7 +130,7 @@ class _Arm:
         """Of the rows of all arms this one's, complete."""
         own = rows[(rows["arm"] == self.arm) & (rows["engine"] == self.engine)]
         if self.agent is None:
-            return own.assign(decisions=0, events_lost=0, xdp_mode=XDP_MODE if self.arm == "XDP_PASS" else "")
+            return own.assign(decisions=0, events_lost=0, xdp_mode=self.xdp_mode)
         report = self.agent.end()
         made_ns = tables.read(self.work / "decisions.parquet", tables.DECISIONS)["t_packet_ns"].sort_values().to_numpy()
         decisions = np.searchsorted(made_ns, own["ended_ns"]) - np.searchsorted(made_ns, own["began_ns"])
@@ -154,14 +156,23 @@ def _set_up(
         bed = stack.enter_context(Namespaces(f"{testbed['prefix']}live{number}", testbed["ue_mtu_bytes"]))
         live = stack.enter_context(live_bed.ready(bed, config["bench"]["live"]["flows"]))
         generator = stack.enter_context(Generator(live, bed.ran))
-        agent = None
+        agent, mode = None, ""
         if arm == "XDP_PASS":
-            with inside(bed.upf.namespace):
-                live.module.attach(N3, live.module.load("pass"), XDP_MODE)
+            mode = stack.enter_context(_passing(live, bed, testbed["xdp_mode"]))
         if engine:
             programs.write(forest, engine, work / "model", config)
             agent = AgentProcess(config, Arm(arm), bed, work / "model", work)
-        yield _Arm(arm, engine, generator, live, agent, work)
+        yield _Arm(arm, engine, generator, live, agent, mode, work)
+
+
+@contextmanager
+def _passing(live: LiveBed, bed: Namespaces, wanted: str) -> Iterator[str]:
+    """XDP_PASS on N3: the mode."""
+    with inside(bed.upf.namespace):
+        attachment = xdp.attach(live.module, live.module.load("pass"), N3, wanted)
+    yield attachment.mode
+    with inside(bed.upf.namespace):
+        attachment.detach()
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def medians(load: pd.DataFrame) -> pd.DataFrame:
     `lost_pct` is the largest of the shares of KINDS. In each sweep from light to heavy load; values at which no turn
     was offered are not there.
     """
-    middle = losses(load).drop(columns="turn").groupby(["sweep", "arm", "value"], as_index=False).median()
+    middle = losses(load).drop(columns=["turn", "xdp_mode"]).groupby(["sweep", "arm", "value"], as_index=False).median()
     middle["lost_pct"] = middle[_SHARES].max(axis=1)
     heavier = middle["value"].where(~middle["sweep"].isin(LIGHTEST_LAST), -middle["value"])
     return middle.loc[middle.assign(load=heavier).sort_values(["sweep", "arm", "load"]).index].reset_index(drop=True)

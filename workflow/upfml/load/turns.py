@@ -154,6 +154,7 @@ class _Arm:
                 "value": point.value,
                 "arm": self.name,
                 "turn": turn,
+                "xdp_mode": self._agent.xdp_mode if self._agent else "",
                 "flows": point.flows,
                 "wanted_packets_per_s": schedule.packets_per_s,
                 "packets_wanted": schedule.sent,

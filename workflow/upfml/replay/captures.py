@@ -204,7 +204,7 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
     tables.write_json({"received": received, "lost": 0, "rate": 0.0}, out / "loss.json")
     tables.write_json({"arm": "replay", "captures": summaries}, out / "run.json")
     record = provenance.of(
-        config, arm="replay", traffic_seed=None, xdp_mode=None, start=began, end=provenance.now(),
+        config, arm="replay", traffic_seed=None, xdp_modes=[], start=began, end=provenance.now(),
         libpcap=capturefile.libpcap_version(),
     )  # fmt: skip
     tables.write_json(record, out / "provenance.json")
