@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -248,10 +247,9 @@ def test_packets_for_which_no_frame_is_left_are_counted(bed: Namespaces, plane: 
 
 
 def test_when_it_is_killed_the_kernel_forwards(bed: Namespaces, plane: AfXdp, model: Path, tmp_path: Path) -> None:
-    holder = bed.upf.start([sys.executable, "-c", HOLDER, model], log=tmp_path / "log", stdout=subprocess.PIPE)
+    holder = bed.upf.start([sys.executable, "-c", HOLDER, model], log=tmp_path / "log", talks=True)
     try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"ready\n", (tmp_path / "log").read_text()
+        assert holder.hear(60) == "ready\n", (tmp_path / "log").read_text()
         echo(bed, "udp", 1_000, tmp_path)
     finally:
         holder.send_signal(signal.SIGKILL)

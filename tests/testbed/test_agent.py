@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -81,7 +82,7 @@ def test_what_an_agent_says_before_it_ends_is_told(bed: Namespaces, tmp_path: Pa
 def test_an_agent_that_is_killed_in_its_turn_is_noticed(bed: Namespaces, tmp_path: Path) -> None:
     agent = AgentProcess(CONFIG, Arm("collect"), bed, None, tmp_path)
     agent.attach()
-    agent._process.kill()
+    agent._process.send_signal(signal.SIGKILL)
     time.sleep(0.2)
     with pytest.raises(UserError, match="ended early"):
         agent.check()

@@ -19,7 +19,7 @@ from upfml.features import Definition
 from upfml.flowtable import FlowTable
 from upfml.testbed import namespaces
 from upfml.testbed.check import check
-from upfml.testbed.host import Host, stop
+from upfml.testbed.host import LocalHost, stop
 from upfml.testbed.namespaces import ROLES, Namespaces, inside
 
 PREFIX = "upftest"
@@ -71,8 +71,8 @@ def test_carries_tcp_and_udp_both_ways_in_gtpu(tmp_path: Path) -> None:
     with Namespaces(PREFIX, 1400) as bed:
         seen = check(bed, tmp_path)["seen_on_n3"]
     segments = 100_000 // (1400 - 40)
-    assert seen[f"teid {namespaces.UPLINK_TEID:#x} qfi 9"] > segments
-    assert seen[f"teid {namespaces.DOWNLINK_TEID:#x} qfi 9"] > segments
+    assert seen[f"uplink teid {namespaces.UPLINK_TEID:#x} qfi 9"] > segments
+    assert seen[f"downlink teid {namespaces.DOWNLINK_TEID:#x} qfi 9"] > segments
     assert there() == []
 
 
@@ -118,7 +118,7 @@ def test_native_xdp_sees_uplink_packets_one_by_one(tmp_path: Path) -> None:
 
 
 def test_n3_rate_can_be_changed_and_lifted(tmp_path: Path) -> None:
-    def qdisc(host: Host) -> str:
+    def qdisc(host: LocalHost) -> str:
         return subprocess.run(host.command(["tc", "qdisc", "show", "dev", "n3"]), capture_output=True, text=True).stdout
 
     with Namespaces(PREFIX, 1400) as bed:

@@ -13,7 +13,7 @@ from pyroute2 import NetNS, netns
 from upfml import tables
 from upfml.errors import UserError
 from upfml.flowkey import flow_id
-from upfml.testbed.host import Host, stop
+from upfml.testbed.host import LocalHost, stop
 from upfml.traffic import control, ladder
 from upfml.traffic.session import SENDER, Session
 
@@ -52,7 +52,7 @@ def hosts():
                 index = end.link_lookup(ifname=device)[0]
                 end.addr("add", index=index, address=address, prefixlen=24)
                 end.link("set", index=index, state="up")
-        yield Host("ran", names[0]), Host("dn", names[1])
+        yield LocalHost("ran", names[0]), LocalHost("dn", names[1])
     finally:
         for name in names:
             netns.remove(name)
@@ -94,7 +94,7 @@ def test_session_on_the_wire(hosts, parts, tmp_path):
     try:
         wait_until(lambda: "Capturing on" in (tmp_path / "tshark.log").read_text())
         with session(hosts, parts, tmp_path) as running:
-            assert set(running.processes()) == {"nginx", "control-sink", "control-sender"}
+            assert set(running.processes(hosts[0])) == {"nginx", "control-sink", "control-sender"}
             end = time.monotonic() + 8
             while time.monotonic() < end:
                 running.tend()
@@ -125,7 +125,7 @@ def test_session_on_the_wire(hosts, parts, tmp_path):
 
 def test_a_dead_generator_is_named(hosts, parts, tmp_path):
     with session(hosts, parts, tmp_path) as running, pytest.raises(UserError, match=SENDER):
-        os.kill(running.processes()[SENDER], signal.SIGKILL)
+        os.kill(running.processes(hosts[0])[SENDER], signal.SIGKILL)
         wait_until(running.tend)
     assert not pids(hosts[0])
     assert not pids(hosts[1])
@@ -143,9 +143,9 @@ def test_a_kill_leaves_no_process(hosts, parts, tmp_path):
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_traffic import Host, session
+from test_traffic import LocalHost, session
 parts = {{"ladder": Path({str(parts["ladder"])!r}), "control": Path({str(parts["control"])!r})}}
-hosts = [Host(role, name) for role, name in {[(host.role, host.namespace) for host in hosts]!r}]
+hosts = [LocalHost(role, name) for role, name in {[(host.role, host.namespace) for host in hosts]!r}]
 with session(hosts, parts, Path({str(tmp_path)!r})) as running:
     print("flows", flush=True)
     time.sleep(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +75,7 @@ def test_nothing_is_left_when_an_agent_is_killed(name: str, tmp_path: Path) -> N
     with Namespaces(PREFIX, 1400) as bed:
         agent = AgentProcess(CONFIG, Arm.parse(name), bed, model, tmp_path / name)
         agent.attach()
-        agent._process.kill()
+        agent._process.send_signal(signal.SIGKILL)
         agent._process.wait()
         echo(bed, "udp", 100, tmp_path)  # through the program that is still there
     assert not list(Path("/run").glob(f"**/*{PREFIX}*"))

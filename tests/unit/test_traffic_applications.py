@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from upfml import tables
+from upfml.testbed.host import LocalHost
 from upfml.traffic import download, gaming, telemetry, voice
 from upfml.traffic.application import Place
 
@@ -41,7 +42,8 @@ To    10.70.0.1:5402
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(UE, DN, tmp_path, seed=1, duration_s=5)
+    hosts = {role: LocalHost(role) for role in ("ran", "dn")}
+    return Place(hosts, UE, DN, tmp_path, seed=1, duration_s=5)
 
 
 def test_downloads_are_embb_flows_from_the_ue() -> None:

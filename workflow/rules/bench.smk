@@ -11,10 +11,12 @@ rule bench_lock:
     threads: ALL_CORES
     params:
         config=section("features"),
+        testbed=THE_UPF,
+        script="bench_lock.py",
     message:
         "Timing the classifier with and without the lock on a flow"
     script:
-        "../scripts/bench_lock.py"
+        "../scripts/on_upf.py"
 
 
 rule bench_replay:
@@ -26,10 +28,13 @@ rule bench_replay:
     log:
         "results/logs/bench_replay.log",
     threads: ALL_CORES
+    params:
+        testbed=THE_UPF,
+        script="bench_replay.py",
     message:
         "Timing the replay of the training trace"
     script:
-        "../scripts/bench_replay.py"
+        "../scripts/on_upf.py"
 
 
 rule bench_inference:
@@ -42,10 +47,12 @@ rule bench_inference:
     threads: ALL_CORES
     params:
         config=section("seed", "features", "convert", "bench"),
+        testbed=THE_UPF,
+        script="bench_inference.py",
     message:
         "Timing the engines' inference"
     script:
-        "../scripts/bench_inference.py"
+        "../scripts/on_upf.py"
 
 
 rule bench_path:
@@ -58,10 +65,12 @@ rule bench_path:
     threads: ALL_CORES
     params:
         config=section("flow_table", "bench"),
+        testbed=THE_UPF,
+        script="bench_path.py",
     message:
         "Timing a packet's way step by step"
     script:
-        "../scripts/bench_path.py"
+        "../scripts/on_upf.py"
 
 
 rule bench_delivery:
@@ -74,10 +83,12 @@ rule bench_delivery:
     threads: ALL_CORES
     params:
         repeats=config["bench"]["repeats"],
+        testbed=THE_UPF,
+        script="bench_delivery.py",
     message:
         "Timing ways to deliver a decision"
     script:
-        "../scripts/bench_delivery.py"
+        "../scripts/on_upf.py"
 
 
 rule bench_live:
@@ -91,10 +102,12 @@ rule bench_live:
     threads: ALL_CORES
     params:
         config=section("seed", "testbed", "features", "flow_table", "convert", "delivery", "bench"),
+        testbed=THE_UPF,
+        script="bench_live.py",
     message:
         "Saturating the live UPF without a program and with each"
     script:
-        "../scripts/bench_live.py"
+        "../scripts/on_upf.py"
 
 
 rule figure_bench_inference:

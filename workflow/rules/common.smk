@@ -30,6 +30,10 @@ def section(*keys):
     return {key: config[key] for key in keys}
 
 
+# Of a rule whose script is on_upf.py: the one that is run where the UPF is, whose kernel and CPUs it measures.
+THE_UPF = {key: config["testbed"][key] for key in ("kind", "machines") if key in config["testbed"]}
+
+
 def first_batches(name):
     """A file of every batch that is run in any case."""
     return expand(f"{BATCH}/{name}", point=DEPLOYED_POINT, batch=range(1, config["runs"]["batches"]["first"] + 1))

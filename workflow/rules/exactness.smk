@@ -43,7 +43,9 @@ rule exactness:
         "results/logs/exactness.log",
     params:
         config=section("features", "flow_table", "convert", "exactness"),
+        testbed=THE_UPF,
+        script="exactness.py",
     message:
         "Comparing kernel, user space and scikit-learn with the reference"
     script:
-        "../scripts/exactness.py"
+        "../scripts/on_upf.py"

@@ -11,7 +11,9 @@ rule flood:
         "results/logs/flood.log",
     params:
         config=section("seed", "features"),
+        testbed=THE_UPF,
+        script="flood.py",
     message:
         "Pouring new flows into the flow table"
     script:
-        "../scripts/flood.py"
+        "../scripts/on_upf.py"

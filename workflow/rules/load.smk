@@ -13,10 +13,12 @@ rule load_turns:
     threads: ALL_CORES
     params:
         config=section("seed", "testbed", "features", "flow_table", "delivery", "load"),
+        testbed=THE_UPF,
+        script="load.py",
     message:
         "Loading the UPF until something breaks"
     script:
-        "../scripts/load.py"
+        "../scripts/on_upf.py"
 
 
 rule load_breaks:

@@ -16,10 +16,12 @@ rule sweep_point:
     params:
         config=section("features", "flow_table"),
         point=lambda wildcards: upfml_config.points(config)[wildcards.point],
+        testbed=THE_UPF,
+        script="sweep_point.py",
     message:
         "Replaying the training trace through {wildcards.point} in the kernel"
     script:
-        "../scripts/sweep_point.py"
+        "../scripts/on_upf.py"
 
 
 rule sweep_table:

@@ -9,7 +9,10 @@ rule timer:
     log:
         "results/logs/timer.log",
     threads: ALL_CORES
+    params:
+        testbed=THE_UPF,
+        script="timer.py",
     message:
         "Timing the clock"
     script:
-        "../scripts/timer.py"
+        "../scripts/on_upf.py"

@@ -3,9 +3,10 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from upfml import experiment, tables
+from upfml import tables
 from upfml.glue import rule
+from upfml.testbed.bed import bed_of
 from upfml.testbed.check import check
 
-with rule(snakemake), TemporaryDirectory() as work, experiment.testbed(snakemake.params.config) as bed:
+with rule(snakemake), TemporaryDirectory() as work, bed_of(snakemake.params.config["testbed"]) as bed:
     tables.write_json(check(bed, Path(work)), snakemake.output[0])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import select
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,37 +14,35 @@ from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
 from upfml.job import Job
+from upfml.testbed.bed import Bed
 from upfml.testbed.host import stop
-from upfml.testbed.namespaces import Namespaces
 
 _START_S = 120.0  # a verifier may take long, and so may a machine that loads other agents beside
 _ANSWER_S = 60.0
 _END_S = 600.0
-_LOOK_MS = 100  # at whether it still lives
+_LOOK_S = 0.1  # at whether it still lives
 
 
 class AgentProcess:
     """The process on the UPF, from its start until it has written its tables."""
 
-    def __init__(self, config: Mapping[str, Any], arm: Arm, bed: Namespaces, model: Path | None, work: Path) -> None:
+    def __init__(self, config: Mapping[str, Any], arm: Arm, bed: Bed, model: Path | None, work: Path) -> None:
         """Start it; `arm` is of any kind but none, `model` a folder of convert.write for one that classifies."""
         definition = Definition.of(config["features"])
         job = Job(
-            arm=arm.kind, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=work.resolve(),
+            arm=arm.kind, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=bed.upf.path(work),
             window_ns=definition.window_ns, iat_unit_ns=definition.iat_unit_ns,
             flow_table=FlowTable.of(config["flow_table"]), delivery=arm.delivery(config["delivery"]),
             when=arm.when, emit=arm.emit,
-            model=model.resolve() if model and arm.classifies else None, uplink=bed.uplink,
+            model=bed.upf.path(model) if model and arm.classifies else None, uplink=bed.uplink,
         )  # fmt: skip
         work.mkdir(parents=True, exist_ok=True)
-        self._work, self._log = work, work / "agent.log"
+        self._work, self._log, self._upf = work, work / "agent.log", bed.upf
         self._log.unlink(missing_ok=True)
         job.write(work / "job.json")
-        self._process = bed.upf.start(
-            [sys.executable, "-m", "upfml.agent", work / "job.json"],
-            log=self._log,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+        self._upf.send(work, *([model] if job.model and model else []))
+        self._process = self._upf.start(
+            [self._upf.python, "-m", "upfml.agent", work / "job.json"], log=self._log, talks=True
         )
         self._loaded = False
         self.pid = self._process.pid
@@ -79,40 +74,28 @@ class AgentProcess:
         """Have it write its tables; its own report (agent.json)."""
         self.wait_until_loaded()
         # To close its input would not do: a process that was forked meanwhile may hold the other end, too.
-        self._write("end")
+        self._process.tell("end")
         try:
             status = self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             status = stop(self._process)
         if status:
             self.check()
+        self._upf.fetch(self._work)
         report: dict[str, Any] = tables.read_json(self._work / "agent.json")
         return report
 
     def _tell(self, word: str) -> dict[str, Any]:
-        self._write(word)
+        self._process.tell(word)
         return self._answer(_ANSWER_S)
 
-    def _write(self, word: str) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(f"{word}\n".encode())
-            self._process.stdin.flush()
-        except BrokenPipeError:  # it has ended, which whoever waits for it will see
-            self._process.wait()
-
     def _answer(self, patience_s: float) -> dict[str, Any]:
-        """The next line that it says. It says one a command, so nothing can wait in the pipe's buffer."""
-        pipe = self._process.stdout
-        assert pipe is not None
+        """The next line that it says; it says one a command."""
         deadline = time.monotonic() + patience_s
-        poll = select.poll()  # select.select takes no descriptor above 1,023
-        poll.register(pipe, select.POLLIN)
-        while not poll.poll(_LOOK_MS):
+        while (line := self._process.hear(_LOOK_S)) is None:
             self.check()
             if time.monotonic() > deadline:
                 raise UserError(f"the agent on the UPF does not answer within {patience_s:.0f} s", f"see {self._log}")
-        line = pipe.readline()
         if not line:
             self._process.wait()
             self.check()

@@ -14,11 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from upfml import provenance, sampling, tables
+from upfml import provenance, tables
 from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
-from upfml.provision import IDLE_WANTED_PCT, idle_pct
-from upfml.testbed.namespaces import Namespaces
+from upfml.meter import MeterProcess
+from upfml.provision import IDLE_WANTED_PCT
+from upfml.testbed.bed import Bed, bed_of
 from upfml.traffic.session import Session
 
 log = logging.getLogger(__name__)
@@ -31,18 +32,13 @@ _TEND_S = 0.1
 _PROGRESS_S = 10
 
 
-def testbed(config: Mapping[str, Any]) -> Namespaces:
-    """The test bed that the configuration names."""
-    return Namespaces(config["testbed"]["prefix"], config["testbed"]["ue_mtu_bytes"])
-
-
 def trial_seed(config: Mapping[str, Any], trial: int) -> int:
     """The seed of a trial's traffic (0: training trace): another for each trial."""
     return int(config["seed"]) * 1_000_000 + trial
 
 
 def session(
-    config: Mapping[str, Any], bed: Namespaces, *, seed: int, ladder: Path, control: Path, work: Path, duration_s: float
+    config: Mapping[str, Any], bed: Bed, *, seed: int, ladder: Path, control: Path, work: Path, duration_s: float
 ) -> Session:
     """The traffic of a run, for `duration_s`; `ladder` and `control` are what the traffic stage made."""
     return Session(
@@ -83,8 +79,9 @@ def run(
     work.mkdir(parents=True, exist_ok=True)
     total_s = warmup_s + duration_s
     rates = config["testbed"]["n3_rate_mbit_s"] or [None]
-    with testbed(config) as bed:
-        idle = wait_for_idle()
+    with bed_of(config["testbed"]) as bed:
+        meter = MeterProcess(bed.upf, work / "meter.log")
+        idle = wait_for_idle(meter)
         agent = AgentProcess(config, arm, bed, model, work)
         agent.attach()
         traffic = session(config, bed, seed=seed, ladder=ladder, control=control, work=work, duration_s=total_s)
@@ -93,19 +90,20 @@ def run(
             shares = [(rate, total_s / len(rates)) for rate in rates]
             bed.limit_n3(shares[0][0])
             keep_going(warmup_s, traffic.tend, agent.check, progress)
-            with sampling.Sampler(out / "sampling", traffic.processes() | {"classifier": agent.pid}) as sampler:
-                start_ns = time.monotonic_ns()
+            with meter.sampling(out / "sampling", traffic.processes(bed.upf) | {"classifier": agent.pid}):
+                start_ns = meter.reading(bed.n3_device, None)["t_ns"]
                 for number, (rate, share_s) in enumerate(shares):
                     bed.limit_n3(rate)
                     left_s = share_s - (warmup_s if number == 0 else 0)
-                    keep_going(left_s, traffic.tend, agent.check, sampler.tick, progress)
-                end_ns = time.monotonic_ns()
+                    keep_going(left_s, traffic.tend, agent.check, progress)
+                end_ns = meter.reading(bed.n3_device, None)["t_ns"]
         agent.detach()
         report = agent.end()
-        facts = bed.facts()
-    flows = traffic.flows()
-    tables.write(flows, out / "flows.parquet", tables.FLOWS)
-    tables.write(traffic.rungs(), out / "rungs.parquet", tables.RUNGS)
+        facts, machine = bed.facts(), meter.machine()
+        flows = traffic.flows()
+        tables.write(flows, out / "flows.parquet", tables.FLOWS)
+        tables.write(traffic.rungs(), out / "rungs.parquet", tables.RUNGS)
+        generators = traffic.report()
     tables.write_json(loss(report), out / "loss.json")
     unlabelled = _write_rows(arm, work, out, flows, start_ns, end_ns)
     tables.write_json(
@@ -120,12 +118,13 @@ def run(
             "n3_rate_mbit_s": config["testbed"]["n3_rate_mbit_s"],
             "decisions_of_unknown_flows": unlabelled,
             "agent": report,
-            "traffic": traffic.report(),
+            "traffic": generators,
         },
         out / "run.json",
     )
     record = provenance.of(
         config,
+        machine,
         arm=arm.name,
         traffic_seed=seed,
         xdp_modes=[agent.xdp_mode],
@@ -136,10 +135,10 @@ def run(
     tables.write_json(record, out / "provenance.json")
 
 
-def wait_for_idle() -> float:
-    """How idle the machine is (%), as soon as that is enough, or when patience ends."""
+def wait_for_idle(meter: MeterProcess) -> float:
+    """How idle the UPF's machine is (%), as soon as that is enough, or when patience ends."""
     deadline = time.monotonic() + IDLE_PATIENCE_S
-    while (idle := _idle_pct()) < IDLE_WANTED_PCT and time.monotonic() < deadline:
+    while (idle := meter.idle_pct()) < IDLE_WANTED_PCT and time.monotonic() < deadline:
         pass
     if idle < IDLE_WANTED_PCT:
         log.warning("the machine is only %.0f%% idle (wanted: %.0f%%); the run says so", idle, IDLE_WANTED_PCT)
@@ -149,13 +148,6 @@ def wait_for_idle() -> float:
 def label(decisions: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
     """Decisions with the true classes of their flows; -1 for flows that no generator made."""
     return decisions.assign(label=decisions["flow"].map(flows.set_index("flow")["label"]).fillna(-1).astype("int8"))
-
-
-def _idle_pct() -> float:
-    stat = Path("/proc/stat")
-    before = stat.read_text()
-    time.sleep(1.0)
-    return idle_pct(before, stat.read_text())
 
 
 class _Progress:

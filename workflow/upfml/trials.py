@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,16 +21,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
-from pyroute2 import IPRoute
 from scipy import stats
 
-from upfml import arms, experiment, provenance, sampling, syscall, tables
+from upfml import arms, experiment, provenance, tables
 from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
+from upfml.meter import MeterProcess
 from upfml.metrics import CONFIDENCE
 from upfml.provision import IDLE_WANTED_PCT
-from upfml.testbed.namespaces import N3, Namespaces
+from upfml.testbed.bed import Bed, bed_of
 from upfml.traffic.session import Session
 
 log = logging.getLogger(__name__)
@@ -107,17 +104,18 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
     began = provenance.now()
     trials = in_batch(config, batch)
     with ExitStack() as stack:
-        bed = stack.enter_context(experiment.testbed(config))
+        bed = stack.enter_context(bed_of(config["testbed"]))
+        meter = MeterProcess(bed.upf, out / "work" / "meter.log")
         names = [name for name in arms.chosen(config) if name != "none"]
         log.info("loading %s", ", ".join(names))
         agents = {name: AgentProcess(config, Arm.parse(name), bed, model, out / "work" / name) for name in names}
         for agent in agents.values():
             agent.wait_until_loaded()
-        stack.callback(os.close, syscall.count_run_time())
-        trial_of = _Trials(config, bed, agents, ladder, control, out)
+        meter.count_run_time()
+        trial_of = _Trials(config, bed, meter, agents, ladder, control, out)
         made = [trial_of(trial) for trial in trials]
         reports = {name: agent.end() for name, agent in agents.items()}
-        facts = bed.facts()
+        facts, machine = bed.facts(), meter.machine()
     turns = pd.concat([trial.turns for trial in made], ignore_index=True)
     tables.write(turns, out / "turns.parquet", tables.TURNS)
     flows = [trial.flows.assign(trial=trial.number) for trial in made]
@@ -133,7 +131,7 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
         out / "run.json",
     )
     record = provenance.of(
-        config, trials=list(trials), xdp_modes=modes, testbed=facts, start=began, end=provenance.now()
+        config, machine, trials=list(trials), xdp_modes=modes, testbed=facts, start=began, end=provenance.now()
     )
     tables.write_json(record, out / "provenance.json")
 
@@ -154,20 +152,21 @@ class _Trials:
     def __init__(
         self,
         config: Mapping[str, Any],
-        bed: Namespaces,
+        bed: Bed,
+        meter: MeterProcess,
         agents: Mapping[str, AgentProcess],
         ladder: Path,
         control: Path,
         out: Path,
     ) -> None:
-        self._config, self._bed, self._agents = config, bed, agents
+        self._config, self._bed, self._meter, self._agents = config, bed, meter, agents
         self._ladder, self._control, self._out = ladder, control, out
         self._reports = {name: _Report() for name in ["none", *agents]}
 
     def __call__(self, number: int) -> _Trial:
         runs, order = self._config["runs"], order_of_arms(self._config, number)
         log.info("trial %d: %s", number, ", ".join(order))
-        idle_pct = experiment.wait_for_idle()
+        idle_pct = experiment.wait_for_idle(self._meter)
         rates = self._config["testbed"]["n3_rate_mbit_s"] or [None]
         rate = rates[number % len(rates)]
         self._bed.limit_n3(rate)
@@ -186,21 +185,21 @@ class _Trials:
     def _turn(self, trial: int, place: int, name: str, traffic: Session) -> dict[str, Any]:
         """An arm on N3, for the warm-up and the measured part: the row of tables.TURNS, as far as a turn knows it."""
         runs, agent = self._config["runs"], self._agents.get(name)
-        tend, processes = [traffic.tend], traffic.processes()
+        tend, processes = [traffic.tend], traffic.processes(self._bed.upf)
         if agent:
             agent.attach()
             tend, processes = [traffic.tend, agent.check], processes | {"classifier": agent.pid}
         experiment.keep_going(runs["warmup_s"], *tend)
-        with sampling.Sampler(self._out / "sampling" / f"{name}_{trial}", processes) as sampler:
+        with self._meter.sampling(self._out / "sampling" / f"{name}_{trial}", processes):
             begin = self._reading(agent)
-            experiment.keep_going(runs["turn_s"], *tend, sampler.tick)
+            experiment.keep_going(runs["turn_s"], *tend)
             end = self._reading(agent)
-            experiment.keep_going(_LAST_SECOND_S, *tend, sampler.tick)
+            experiment.keep_going(_LAST_SECOND_S, *tend)
         report = _Report.of(agent.detach()) if agent else _Report()
         before, self._reports[name] = self._reports[name], report
-        spent = {key: end[key] - begin[key] for key in begin}
-        elapsed_ns = spent.pop("t_ns")
-        steal_pct = 100 * spent.pop("steal_s") * 1e9 / elapsed_ns / len(os.sched_getaffinity(0))
+        cpu_mhz = end.pop("cpu_mhz")
+        spent = {key: value - begin[key] for key, value in end.items()}
+        steal_pct = 100 * spent.pop("steal_s") * 1e9 / spent.pop("t_ns")
         return {
             "arm": name,
             "xdp_mode": agent.xdp_mode if agent else "",
@@ -208,26 +207,13 @@ class _Trials:
             "start_ns": begin["t_ns"],
             "end_ns": end["t_ns"],
             "steal_pct": steal_pct,
-            "cpu_mhz": _mhz(),
+            "cpu_mhz": cpu_mhz,
             **spent,
             **{key: value - getattr(before, key) for key, value in vars(report).items()},
         }
 
     def _reading(self, agent: AgentProcess | None) -> dict[str, Any]:
-        """Cumulative: packets that the gNB sent on N3, what the agent's process had and waited for, steal."""
-        with IPRoute(netns=self._bed.ran.namespace) as ip:
-            packets = ip.get_links(ifname=N3)[0].get("stats64")["tx_packets"]
-        # Documentation/scheduler/sched-stats.rst: ns on a CPU, ns that it waited for one, times that it got one.
-        had = Path(f"/proc/{agent.pid}/schedstat").read_text().split() if agent else [0, 0, 0]
-        steal_s = psutil.cpu_times().steal
-        return {
-            "t_ns": time.monotonic_ns(),
-            "n3_packets": packets,
-            "agent_cpu_ns": int(had[0]),
-            "agent_wait_ns": int(had[1]),
-            "agent_slices": int(had[2]),
-            "steal_s": steal_s,
-        }
+        return self._meter.reading(self._bed.n3_device, agent.pid if agent else None)
 
 
 @dataclass(frozen=True)
@@ -255,12 +241,6 @@ def noise(turn: Mapping[str, Any] | pd.Series[Any]) -> str:
     if turn["steal_pct"] > STEAL_BOUND_PCT:
         reasons.append(f"{turn['steal_pct']:.1f} % stolen by the hypervisor")
     return "; ".join(reasons)
-
-
-def _mhz() -> float:
-    """The CPUs' frequency now, on average; NaN where the kernel does not say."""
-    now = psutil.cpu_freq()
-    return now.current if now else float("nan")
 
 
 def _decisions(work: Path, arm: str, trials: Sequence[_Trial], warmup_ns: int) -> pd.DataFrame:

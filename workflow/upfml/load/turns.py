@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from upfml import experiment, syscall, tables
+from upfml import syscall, tables
 from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.errors import UserError
@@ -36,6 +36,7 @@ from upfml.live.bed import LiveBed
 from upfml.live.generator import ScheduledGenerator
 from upfml.live.schedule import Schedule
 from upfml.load.points import Point, points
+from upfml.testbed.namespaces import Namespaces
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def measure(config: Mapping[str, Any], model: Path | None) -> pd.DataFrame:
     names = load["arms"]
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory()))
-        bed = stack.enter_context(experiment.testbed(config))
+        bed = stack.enter_context(Namespaces(config["testbed"]["prefix"], config["testbed"]["ue_mtu_bytes"]))
         live = stack.enter_context(live_bed.ready(bed, max(point.flows for point, _ in values)))
         generator = stack.enter_context(ScheduledGenerator(live, bed.ran))
         log.info("loading %s", ", ".join(name for name in names if name != "none"))

@@ -52,4 +52,8 @@ class Bed(Protocol):
 
 def bed_of(testbed: Mapping[str, Any]) -> Bed:
     """The test bed that the configuration's section `testbed` names."""
+    if testbed["kind"] == "ssh":
+        from upfml.testbed.ssh import SshBed  # asyncssh takes a third of a second to import
+
+        return SshBed(testbed)
     return Namespaces(testbed["prefix"], testbed["ue_mtu_bytes"])

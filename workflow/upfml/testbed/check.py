@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from upfml.errors import UserError
 from upfml.testbed.bed import Bed
-from upfml.testbed.host import Host, stop
+from upfml.testbed.host import stop
+from upfml.testbed.tap import tapped
 
 _PORT = 7
-_PATIENCE_S = 30.0
 _SEE_PROVISION = "see `snakemake provision`"
 _ECHO = """
 import socket, sys
@@ -57,7 +54,7 @@ def check(bed: Bed, work: Path) -> dict[str, Any]:
     Raises UserError when an echo fails, or when N3 showed no GTP-U of a direction, or, where N3 is the experiment's
     alone, anything else but GTP-U and ARP.
     """
-    with tapped(bed.upf, bed.n3_device, work / "tap.log") as seen:
+    with tapped(bed.upf, bed.n3_device, bed.ue_address, work / "tap.log") as seen:
         for kind, size in (("tcp", 100_000), ("udp", 1_000)):
             echo(bed, kind, size, work)
     for direction in ("uplink", "downlink"):
@@ -68,25 +65,8 @@ def check(bed: Bed, work: Path) -> dict[str, Any]:
     return {**bed.facts(), "seen_on_n3": seen}
 
 
-@contextlib.contextmanager
-def tapped(upf: Host, device: str, log: Path) -> Iterator[dict[str, int]]:
-    """Count what passes a device of the UPF during the block; the counts are there after it."""
-    tap = upf.start([upf.python, "-m", "upfml.testbed.tap", device], log=log, talks=True)
-    seen: dict[str, int] = {}
-    try:
-        if not tap.hear(_PATIENCE_S):
-            raise UserError(
-                f"N3 cannot be listened to: {log.read_text()[-500:]}", f"is {device} there? {_SEE_PROVISION}"
-            )
-        yield seen
-        tap.tell("")
-        seen |= json.loads(tap.hear(_PATIENCE_S) or "{}")
-    finally:
-        stop(tap)
-
-
 def echo(bed: Bed, kind: str, size: int, work: Path) -> None:
-    """Send `size` bytes from the UE to the data network and back, by tcp or udp. Raises UserError when they get lost."""
+    """Send `size` bytes from UE to data network and back, tcp or udp. Raises UserError when they do not arrive."""
     arguments = [kind, bed.dn_address, str(_PORT)]
     server = bed.dn.start([bed.dn.python, "-c", _ECHO, *arguments], log=work / f"echo-{kind}.log")
     time.sleep(0.5)

@@ -64,8 +64,8 @@ _TCP = {"cc_algo": TCP_CONGESTION_CONTROL}
 _NAMED = Path("/run/netns")
 INGRESS, EGRESS = "ffff:fff2", "ffff:fff3"
 """Of a device's clsact."""
-_TBF_BURST_BYTES = 16_000
-_TBF_LATENCY = "50ms"
+TBF_BURST_BYTES = 16_000
+TBF_LATENCY = "50ms"
 
 
 class Namespaces:
@@ -120,7 +120,7 @@ class Namespaces:
                     ip.tc("del", index=device, root=True)
                 return
             rate_bytes_s = int(rate_mbit_s * 1e6 / 8)
-            ip.tc("replace", "tbf", device, 0x10000, rate=rate_bytes_s, burst=_TBF_BURST_BYTES, latency=_TBF_LATENCY)
+            ip.tc("replace", "tbf", device, 0x10000, rate=rate_bytes_s, burst=TBF_BURST_BYTES, latency=TBF_LATENCY)
 
     def facts(self) -> dict[str, Any]:
         """What provenance records of the test bed."""

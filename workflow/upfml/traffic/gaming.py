@@ -39,11 +39,10 @@ class Gaming:
 
     def programs(self) -> list[Program]:
         """The receiver, and one sender for all players."""
-        for left_over in (self._log, self._plan):
-            left_over.unlink(missing_ok=True)
+        self._place.hosts["ran"].run(["rm", "-f", self._log])
         self._plan.write_text(script(self._settings, self._place))
         receive = ["ITGRecv", "-a", self._place.dn, "-Sp", str(SIGNALLING)]
-        send = ["ITGSend", self._plan, "-l", self._log]
+        send: list[str | Path] = ["ITGSend", self._plan, "-l", self._log]
         return [
             Program(RECEIVER, "dn", receive, said(self._place.workdir / f"{RECEIVER}.log", "Press Ctrl-C")),
             Program(

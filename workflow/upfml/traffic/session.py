@@ -170,7 +170,7 @@ class Session:
     def _start_generators(self) -> None:
         """Server, sink, sender, applications, in this order; returns when each of them says that it works."""
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._account.unlink(missing_ok=True)
+        self._ran.run(["rm", "-f", self._account])
         plan_file = self._workdir / "plan.txt"
         plan_file.write_text(lines(self._plan))
         programs = [each for application in self._applications for each in application.programs()]

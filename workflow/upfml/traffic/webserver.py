@@ -28,8 +28,7 @@ class WebServer:
     def prepare(self) -> list[str | Path]:
         """Write the configuration, remove what an earlier session has left, and return the command line."""
         (self._folder / "temporary").mkdir(parents=True, exist_ok=True)
-        for left_over in (self._pid_file, self._access_log):
-            left_over.unlink(missing_ok=True)
+        self._host.run(["rm", "-f", self._pid_file, self._access_log])
         configuration = self._folder / "nginx.conf"
         configuration.write_text(self.configuration())
         self._host.send(self._folder)
