@@ -29,7 +29,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from upfml.bpf import SCHED_CLS, Module, Program
 from upfml.errors import UserError
-from upfml.testbed.host import Host
+from upfml.testbed.host import LocalHost
 from upfml.uplink import Uplink
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Namespaces:
     uplink = Uplink(N6, DN, [UPLINK_TEID])
 
     def __init__(self, prefix: str, ue_mtu_bytes: int) -> None:
-        self.ran, self.upf, self.dn = (Host(role, name) for role, name in zip(ROLES, _names(prefix), strict=True))
+        self.ran, self.upf, self.dn = (LocalHost(role, name) for role, name in zip(ROLES, _names(prefix), strict=True))
         self._prefix = prefix
         self._ue_mtu_bytes = ue_mtu_bytes
         self._lock: IO[str] | None = None
@@ -165,7 +165,7 @@ class Namespaces:
             self._offloads_off(host)
         self._user_plane()
 
-    def _link(self, left: Host, left_device: str, right: Host, right_device: str) -> None:
+    def _link(self, left: LocalHost, left_device: str, right: LocalHost, right_device: str) -> None:
         with IPRoute(netns=left.namespace) as ip:
             peer: dict[str, str | None] = {"ifname": right_device}
             if right is not left:
@@ -178,7 +178,7 @@ class Namespaces:
             ip.link("set", index=_index(ip, device), state="up")
 
     @staticmethod
-    def _offloads_off(host: Host) -> None:
+    def _offloads_off(host: LocalHost) -> None:
         with IPRoute(netns=host.namespace) as ip:
             devices = [link.get("ifname") for link in ip.get_links() if link.get("ifname") != "lo"]
         with inside(host.namespace), Ethtool() as ethtool:
