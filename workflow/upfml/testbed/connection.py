@@ -223,8 +223,8 @@ class Connection:
             whose = f"the key {machine.key}" if machine.key else "any key that ssh-agent holds"
             raise UserError(
                 f"{self.name} does not let {machine.user} log in with {whose}",
-                f"put the public key into ~{machine.user}/.ssh/authorized_keys there, or mend user and key of testbed.machines"
-                " (root also needs PermitRootLogin in sshd_config)",
+                f"put the public key into ~{machine.user}/.ssh/authorized_keys there, or mend user and key of"
+                " testbed.machines (root also needs PermitRootLogin in sshd_config)",
             ) from error
         except (asyncssh.Error, OSError) as error:
             raise self._no_way(error) from error

@@ -65,6 +65,10 @@ if there.is_dir():
 """
 
 
+_State = list[tuple[Path, int, int]]
+"""Of a file or folder: each file in it, its size, and when it was changed (ns)."""
+
+
 @dataclass(frozen=True)
 class ClockOffset:
     """How far a host's clocks are ahead of this machine's, in nanoseconds, give or take `uncertainty_ns`."""
@@ -171,6 +175,7 @@ class RemoteHost:
         self._folder = f"{machine.folder.rstrip('/')}/run-{run}"
         self._numbers = itertools.count(1)
         self._processes: dict[int, RemoteProcess] = {}
+        self._sent: dict[Path, _State] = {}
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._session: _KeeperSession | None = None
@@ -207,9 +212,13 @@ class RemoteHost:
         return Path(f"{self._folder}/files{local.resolve()}")
 
     def send(self, *local: Path) -> None:
-        """As Host.send. What was sent before is sent again: it may have changed."""
+        """As Host.send. What has not changed since it was sent is there."""
         self.raise_if_lost()
-        self._connection.put({_name(path): path for path in local}, f"{self._folder}/files")
+        now = {path: _state(path) for path in local}
+        new = [path for path, state in now.items() if self._sent.get(path) != state]
+        if new:
+            self._connection.put({_name(path): path for path in new}, f"{self._folder}/files")
+            self._sent |= {path: now[path] for path in new}
 
     def fetch(self, *local: Path) -> None:
         """As Host.fetch."""
@@ -499,6 +508,11 @@ class _KeeperSession(asyncssh.SSHClientSession[bytes]):
 def _name(local: Path) -> str:
     """A file's name below the folder of the run's files."""
     return str(local.resolve()).lstrip("/")
+
+
+def _state(local: Path) -> _State:
+    files = sorted(local.rglob("*")) if local.is_dir() else [local]
+    return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 def _readable(text: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -90,8 +89,8 @@ class SshBed:
                     f"{device} of ran has a queueing discipline of its own, {', '.join(foreign)}, which is left alone",
                     "set testbed.n3_rate_mbit_s to null",
                 )
-            # Harmless when the limit has been lifted by then: there is nothing to delete.
-            self.ran.afterwards(["tc", "qdisc", "del", "dev", device, "root"])
+            # Where the limit has been lifted by then, there is nothing to delete, and tc says so.
+            self.ran.afterwards(["sh", "-c", 'tc qdisc del dev "$1" root 2>/dev/null; true', "sh", device])
             self._limited = True
         shape = ["rate", f"{round(rate_mbit_s * 1000)}kbit", "burst", str(TBF_BURST_BYTES), "latency", TBF_LATENCY]
         _checked(self.ran, ["tc", "qdisc", "replace", "dev", device, "root", "tbf", *shape])
@@ -117,7 +116,13 @@ class SshBed:
             TemporaryDirectory() as work,
             tap.tapped(self.upf, self.n3_device, self.ue_address, Path(work, "tap.log")) as seen,
         ):
-            _checked(self.ran, [self.ran.python, "-c", _PROBE, self.ue_address, self.dn_address])
+            sent = self.ran.run([self.ran.python, "-c", _PROBE, self.ue_address, self.dn_address])
+        if sent.returncode:
+            why = (sent.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(
+                f"the UE cannot send from {self.ue_address} to {self.dn_address}: {why}",
+                f"see testbed.machines.ran.ue and dn.address_n6; {_SEE_PROVISION}",
+            )
         teids = [int(name.split()[2], 16) for name in seen if name.startswith("uplink teid")]
         if not teids:
             raise UserError(
@@ -144,11 +149,10 @@ def ue_address(ran: Host, machine: Machine) -> str:
     return str(found[0])
 
 
-def _checked(host: Host, argv: Sequence[str | Path]) -> str:
+def _checked(host: Host, argv: Sequence[str]) -> str:
     done = host.run(argv)
     if done.returncode:
-        command = re.sub(r"\s+", " ", " ".join(map(str, argv)))[:200]
-        raise UserError(f"{host.role}: {command}: {done.stderr.strip()[-500:]}", _SEE_PROVISION)
+        raise UserError(f"{host.role}: {' '.join(argv)}: {done.stderr.strip()[-500:]}", _SEE_PROVISION)
     return done.stdout
 
 
