@@ -27,7 +27,7 @@ import psutil
 from pyroute2 import IPRoute
 from scipy import stats
 
-from upfml import arms, experiment, provenance, sampling, syscall, tables
+from upfml import arms, experiment, provenance, sampling, syscall, tables, xdpmode
 from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.metrics import CONFIDENCE
@@ -203,7 +203,7 @@ class _Trials:
         steal_pct = 100 * spent.pop("steal_s") * 1e9 / elapsed_ns / len(os.sched_getaffinity(0))
         return {
             "arm": name,
-            "xdp_mode": agent.xdp_mode if agent else "",
+            "xdp_mode": agent.xdp_mode if agent else xdpmode.NONE,
             "place": place,
             "start_ns": begin["t_ns"],
             "end_ns": end["t_ns"],
