@@ -63,7 +63,7 @@ def bed() -> Iterator[Namespaces]:
 
 
 @contextmanager
-def on_n3(bed: Namespaces, plane: AfXdp) -> Iterator[None]:
+def on_n3(bed: Namespaces, plane: AfXdp, mode: str = "native") -> Iterator[None]:
     """A turn: packets are taken in the block, in another thread."""
     over = threading.Event()
 
@@ -73,7 +73,7 @@ def on_n3(bed: Namespaces, plane: AfXdp) -> Iterator[None]:
 
     with inside(bed.upf.namespace):
         plane.open(N3)
-        attachment = xdp.attach(plane.module, plane.program, N3, "auto")
+        attachment = xdp.attach(plane.module, plane.program, N3, mode)
     taking = threading.Thread(target=take)
     taking.start()
     try:
@@ -92,8 +92,9 @@ def plane(bed: Namespaces, model: Path) -> AfXdp:
     return AfXdp(model, DEFINITION, "packet", bed.uplink)
 
 
-def test_forwards_tcp_both_ways_and_udp(bed: Namespaces, plane: AfXdp, tmp_path: Path) -> None:
-    with on_n3(bed, plane):
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_forwards_tcp_both_ways_and_udp(bed: Namespaces, plane: AfXdp, tmp_path: Path, mode: str) -> None:
+    with on_n3(bed, plane, mode):
         echo(bed, "tcp", 100_000, tmp_path)
         echo(bed, "udp", 1_000, tmp_path)
     counts, counters = plane.counts, plane.module.counters()

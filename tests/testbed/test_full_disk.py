@@ -23,7 +23,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_cause_and_the_remedy_are_named_and_nothing_is_left(small_disk: Path) -> None:
     values = np.random.default_rng(0).random(100_000)
-    frame = pd.DataFrame({"arm": "kernel", "trial": 1, "metric": "m", "value": values, "unit": "ns"})
+    frame = pd.DataFrame({"arm": "kernel", "trial": 1, "metric": "m", "value": values, "unit": "ns", "xdp_mode": ""})
     with pytest.raises(UserError, match="No space left on device") as error:
         tables.write(frame, small_disk / "metrics.parquet", tables.METRICS)
     assert "free space" in error.value.remedy

@@ -18,6 +18,7 @@ from upfml.testbed.namespaces import Namespaces
 
 ARMS = ["native", "afxdp", "afxdp-packet"]
 CONFIG = {
+    "testbed": {"xdp_mode": "auto"},
     "features": {"window_ms": 20, "iat_unit": "us"},
     "flow_table": {"kind": "lru", "flows": 1024},
     "delivery": {"delay_ms": 1},

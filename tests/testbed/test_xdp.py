@@ -22,6 +22,7 @@ from upfml.arms import Arm
 from upfml.bpf import SCHED_CLS, Module, Program
 from upfml.errors import UserError
 from upfml.testbed.namespaces import N3, Namespaces, inside
+from upfml.xdpmode import MODES
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -129,7 +130,7 @@ def test_where_no_mode_works_each_says_why(large: Namespaces, module: Module) ->
     wrong = module.load("discard", SCHED_CLS)
     with inside(large.upf.namespace), pytest.raises(UserError) as caught:
         xdp.attach(module, wrong, N3, "auto")
-    reasons = "; ".join(f"{mode}: Invalid argument" for mode in xdp.MODES)
+    reasons = "; ".join(f"{mode}: Invalid argument" for mode in MODES)
     assert caught.value.cause == f"cannot attach discard to n3: {reasons}"
 
 
@@ -138,7 +139,7 @@ def test_a_device_that_is_not_there_is_named(bed: Namespaces, module: Module, pr
         xdp.attach(module, program, "n9", "auto")
 
 
-@pytest.mark.parametrize("wanted", ["auto", *xdp.MODES])
+@pytest.mark.parametrize("wanted", ["auto", *MODES])
 @pytest.mark.parametrize("occupied", ["native", "generic"])
 def test_another_program_is_left_alone(
     bed: Namespaces, module: Module, program: Program, occupied: str, wanted: str
@@ -226,7 +227,7 @@ def test_without_links_the_same_modes_are_tried_and_only_the_own_program_goes(
         assert on_n3(large) == before
         with IPRoute(netns=large.upf.namespace) as ip:  # somebody puts another in its place, as `ip -force` does
             index, other = ip.link_lookup(ifname=N3)[0], module.load("pass")
-            attributes = [("IFLA_XDP_FD", other.fd), ("IFLA_XDP_FLAGS", xdp.MODES["generic"])]
+            attributes = [("IFLA_XDP_FD", other.fd), ("IFLA_XDP_FLAGS", xdp._FLAGS["generic"])]
             ip.link("set", index=index, xdp={"attrs": attributes})
         others = on_n3(large)
         assert others != before

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml import comparison, tables
+from upfml import comparison
 from upfml.arms import SETS
+from upfml.metrics import COLUMNS
 
 
 def metrics(trials: int = 12, cost: float = 2.0, noisy: int = 0) -> pd.DataFrame:
@@ -21,7 +22,7 @@ def metrics(trials: int = 12, cost: float = 2.0, noisy: int = 0) -> pd.DataFrame
         for arm, over in (("none", 0.0), ("user", 9.0), ("kernel", cost)):
             rows.append((arm, trial, "cpu_busy_mean", traffic + over + random.normal(0, 0.2), "%"))
             rows.append((arm, trial, "noisy", float(arm == "kernel" and trial <= noisy), "turns"))
-    return pd.DataFrame(rows, columns=list(tables.METRICS.columns))
+    return pd.DataFrame(rows, columns=COLUMNS).assign(xdp_mode="native")
 
 
 def compare(table: pd.DataFrame) -> list[dict[str, object]]:
@@ -83,7 +84,7 @@ def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> co
             rows.append((arm, trial, "cpu_direct", by * cpu, "%"))
             rows.append((arm, trial, "context_switches_mean", 1000 + by * switches + moved, "1/s"))
             rows.append((arm, trial, "events_lost", by * lost / 12, "events"))
-    table = pd.DataFrame(rows, columns=list(tables.METRICS.columns))
+    table = pd.DataFrame(rows, columns=COLUMNS).assign(xdp_mode="native")
     (goal,) = comparison.goals(comparison.compare(table), table)
     assert goal.sentence in comparison.markdown(comparison.compare(table), table)
     return goal
@@ -108,3 +109,4 @@ def test_a_kernel_arm_is_cheap_when_its_intervals_say_so(goal: dict[str, float],
 def test_the_page_shows_no_nan() -> None:
     page = comparison.markdown(comparison.compare(metrics(trials=1)), metrics(trials=1))
     assert "CPU that is not idle" in page and "nan" not in page
+    assert "XDP mode: native" in page

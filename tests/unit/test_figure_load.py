@@ -30,7 +30,7 @@ def test_is_drawn_with_every_arm(sweep: str, tmp_path: Path) -> None:
     figure = load.draw(loaded(), sweep, 100)
     said = words(figure)
     assert all(arm in said for arm in ARMS)
-    assert "window 100 ms" in said
+    assert "window 100 ms; XDP mode: native;" in said
     style.save(figure, tmp_path / "load.pdf", tmp_path / "load.png")
     assert (tmp_path / "load.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "load.png").read_bytes().startswith(b"\x89PNG")

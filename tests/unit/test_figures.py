@@ -192,7 +192,7 @@ def judged() -> dict[str, Any]:
             scores |= {f"{name}_{end}_pct": bound for end, bound in interval.items()}
         made = tables.APPLICATIONS[:-1] if scenario == "other-applications" else ["robot-arm", "video"]
         labels = [0, 0, 0, 1, 1, -1, -1, -1] if len(made) > 2 else [0, 1]
-        run = {"duration_s": 20.0, "events_lost": 1, "events_received": 999}
+        run = {"duration_s": 20.0, "xdp_mode": "native", "events_lost": 1, "events_received": 999}
         scenarios.append(
             {
                 "scenario": scenario,
@@ -209,7 +209,7 @@ def judged() -> dict[str, Any]:
 
 
 def draw_traffic(n3_rate_mbit_s: list[float] | None) -> Figure:
-    return traffic.draw(*trace(), 0.0, warmup_s=1, duration_s=10, n3_rate_mbit_s=n3_rate_mbit_s)
+    return traffic.draw(*trace(), 0.0, "native", warmup_s=1, duration_s=10, n3_rate_mbit_s=n3_rate_mbit_s)
 
 
 BASELINES = Baselines(tables.URLLC, "iat_var", 400.5, tables.URLLC, tables.EMBB)
@@ -262,6 +262,20 @@ def test_what_was_run_stands_in_small_print(name: str) -> None:
     assert "n = 3 trials per arm" in said and "window 500 ms" in said
     assert "user 0.10 %" in said and "kernel 0.00 %" in said
     assert "noisy turns: " in said
+
+
+LIVE = ["traffic", "accuracy", "latency", "cpu_usage", "context_switches", "generalise", "bench_live"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_live_numbers_have_their_xdp_mode_beside_them_and_replayed_ones_none(name: str) -> None:
+    assert ("XDP mode: native" in words(FIGURES[name]())) == (name in LIVE)
+
+
+def test_every_mode_that_was_used_is_named() -> None:
+    both = turns()
+    both.loc[both["arm"] == "kernel", "xdp_mode"] = "generic"
+    assert "XDP mode: native and generic" in words(context_switches.draw(samples(), both, 500))
 
 
 @pytest.mark.parametrize("missing", ["user", "kernel"])

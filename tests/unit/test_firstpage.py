@@ -10,10 +10,10 @@ import pytest
 from docutils.core import publish_doctree
 from docutils.nodes import strong, system_message
 
-from upfml import comparison, firstpage, tables
+from upfml import comparison, firstpage
 from upfml.errors import UserError
 from upfml.firstpage import Verdict
-from upfml.metrics import Estimate
+from upfml.metrics import COLUMNS, Estimate
 
 GOOD: dict[str, dict[str, float]] = {
     "none": {"cpu_total_mean": 9, "cpu_busy_mean": 9, "cpu_direct": 0, "context_switches_mean": 3400},
@@ -71,7 +71,7 @@ def measured(trials: int = 3, spread: float = 0.001, **changed: dict[str, float]
                 (arm, trial, name, value * (1 if name.startswith("events") else moved), "x")
                 for name, value in (values | changed.get(arm, {})).items()
             ]
-    return pd.DataFrame(rows, columns=list(tables.METRICS.columns))
+    return pd.DataFrame(rows, columns=COLUMNS).assign(xdp_mode="native")
 
 
 def verdicts(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> dict[str, Verdict]:

@@ -124,7 +124,7 @@ def test_seeds_of_scenarios_are_their_own() -> None:
 def of(*found: dict[str, Any]) -> dict[str, Any]:
     """generalise.json: each after the first with what its run was."""
     run = {"seed": 1, "n3_rate_mbit_s": [10], "duration_s": 20.0, "idle_before_pct": 87.0, "idle_wanted_pct": 90.0}
-    run |= {"events_received": 990, "events_lost": 10}
+    run |= {"xdp_mode": "generic", "events_received": 990, "events_lost": 10}
     scenarios: list[dict[str, Any]] = [{"scenario": evaluation.HELD_OUT, **found[0]}]
     for at, each in enumerate(found[1:]):
         differs = {"testbed": {"n3_rate_mbit_s": [10]}}
@@ -146,5 +146,6 @@ def test_the_page_has_every_scenario_baseline_and_application() -> None:
     assert "`{testbed: {n3_rate_mbit_s: [10]}}`" in said and "10 of 1,000" in said
     assert "balanced accuracy 37.5 points below that of held-out windows" in said
     assert "accuracy +0.0 points from the majority class's" in said
+    assert "XDP mode: generic, of the collector" in said
     assert "The machine was 87 % idle before it, not 90 %." in said
     assert "least right is download, 0.0 % of its windows" in said

@@ -161,8 +161,25 @@ def measured() -> pd.DataFrame:
     )
 
 
+OFFLINE = ["accuracy", "balanced_accuracy", "majority_accuracy", "one_threshold_accuracy"]
+
+
+def test_every_number_has_the_mode_of_its_turn(measured: pd.DataFrame) -> None:
+    scores = {split: dict.fromkeys(OFFLINE, 1.0) for split in ("random", "grouped")}
+    rows = pd.concat([measured, metrics.from_scores(scores)], ignore_index=True)
+    of_turns = turns(("user", 1, 99, 1), ("none", 1, 0, 0), ("user", 2, 99, 1)).replace(
+        {"xdp_mode": "native"}, "generic"
+    )
+    found = tables.METRICS.validate(metrics.with_modes(rows, of_turns))
+    assert found[metrics.COLUMNS].equals(rows)
+    assert found.groupby("arm")["xdp_mode"].unique().map(list).to_dict() == {
+        "none": [""],
+        "sklearn": [""],
+        "user": ["generic"],
+    }
+
+
 def test_runs_give_cpu_context_switches_and_losses(measured: pd.DataFrame) -> None:
-    tables.METRICS.validate(measured)
     assert value(measured, "user", "cpu_usr_mean") == 6
     assert value(measured, "user", "cpu_total_mean") == 9
     assert value(measured, "user", "cpu_busy_mean") == 10
@@ -277,7 +294,7 @@ def test_at_equal_traffic_what_players_and_packets_cost_is_gone() -> None:
             values = {"cpu_busy_mean": busy, "context_switches_mean": 2 * packets + 10 * cost}
             values |= {"cpu_others_usr": usr, "packets": packets}
             rows += [(arm, trial, name, value, "x") for name, value in values.items()]
-    found = metrics.at_equal_traffic(pd.DataFrame(rows, columns=list(tables.METRICS.columns)))
+    found = metrics.at_equal_traffic(pd.DataFrame(rows, columns=metrics.COLUMNS))
     for metric, scale in (("cpu_busy_at_equal_traffic", 1), ("context_switches_at_equal_traffic", 10)):
         of = {arm: metrics.by_trial(found, arm, metric) for arm in ("none", "user", "kernel")}
         assert (of["user"] - of["none"]).tolist() == pytest.approx([9.0 * scale] * 8)

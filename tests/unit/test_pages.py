@@ -6,9 +6,9 @@ from upfml import pages, tables
 
 METRICS = pd.DataFrame(
     [
-        ("kernel", 1, "accuracy", 99.5, "%"),
-        ("kernel", 2, "accuracy", 99.25, "%"),
-        ("sklearn", 0, "accuracy_random", 99.75, "%"),
+        ("kernel", 1, "accuracy", 99.5, "%", "native"),
+        ("kernel", 2, "accuracy", 99.25, "%", "native"),
+        ("sklearn", 0, "accuracy_random", 99.75, "%", ""),
     ],
     columns=list(tables.METRICS.columns),
 )
@@ -27,13 +27,15 @@ def test_a_bar_stays_in_its_cell() -> None:
 
 def test_metrics_have_a_column_a_trial() -> None:
     lines = pages.of_metrics(METRICS).splitlines()
-    assert "| metric | unit | arm | offline | trial 1 | trial 2 |" in lines
-    assert "| accuracy | % | kernel | – | 99.5 | 99.25 |" in lines
-    assert "| accuracy_random | % | sklearn | 99.75 | – | – |" in lines
+    assert "| metric | unit | arm | XDP mode | offline | trial 1 | trial 2 |" in lines
+    assert "| accuracy | % | kernel | native | – | 99.5 | 99.25 |" in lines
+    assert "| accuracy_random | % | sklearn | – | 99.75 | – | – |" in lines
 
 
 def test_provenance_has_facts_packages_and_the_configuration() -> None:
-    page = pages.of_provenance({"kernel": "6.18", "packages": {"numpy": "2"}, "runs": ["a"]}, {"seed": 1})
+    record = {"kernel": "6.18", "packages": {"numpy": "2"}, "runs": ["a"], "xdp_modes": ["native", "generic"]}
+    page = pages.of_provenance(record, {"seed": 1})
     assert "| kernel | 6.18 |" in page
+    assert "| xdp_modes | native, generic |" in page
     assert "| numpy | 2 |" in page
     assert "```yaml\nseed: 1\n```" in page

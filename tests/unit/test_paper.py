@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from upfml import paper, tables
+from upfml import paper
 from upfml.errors import UserError
-from upfml.metrics import Estimate
+from upfml.metrics import COLUMNS, Estimate
 
 KEYS = ["quantity", "arm", "unit", "paper", "here", "here_low", "here_high", "trials", "verdict", "sentence", "note"]
 SPLIT = {
@@ -64,7 +64,7 @@ def measured(trials: int = 3, spread: float = 0.001, **changed: dict[str, float]
                 (arm, trial, name, float(value) * (1 if name == "cpus" else moved), "x")
                 for name, value in whole.items()
             ]
-    return pd.DataFrame(rows, columns=list(tables.METRICS.columns))
+    return pd.DataFrame(rows, columns=COLUMNS).assign(xdp_mode="native")
 
 
 def find(compared: list[paper.Comparison], quantity: str, arm: str) -> paper.Comparison:
@@ -103,7 +103,7 @@ def test_the_papers_own_results_are_confirmed_in_a_sentence_each() -> None:
     compared = [c for c in paper.compare(measured(spread=1e-5), SCORES, EXACTNESS) if c.paper is not None]
     assert {c.verdict for c in compared} == {"confirmed"}
     assert all(c.sentence.startswith("Confirmed: the paper has ") for c in compared)
-    page = paper.markdown(compared, VALUES)
+    page = paper.markdown(compared, measured())
     assert all(c.sentence in page for c in compared)
 
 
@@ -228,7 +228,8 @@ def test_scikit_learn_has_the_interval_of_its_windows() -> None:
 
 def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
     compared = paper.compare(measured(), SCORES, EXACTNESS)
-    page = paper.markdown(compared, VALUES)
+    page = paper.markdown(compared, measured())
+    assert "XDP mode: native" in page
     lines = [line for line in page.splitlines() if line.startswith("|")]
     assert len(lines) == len(compared) + 2 * 2  # two tables, each with two lines of head
     widths = [line.count("|") for line in lines]

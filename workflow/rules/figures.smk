@@ -7,6 +7,7 @@ rule figure_traffic:
         flows="results/capture/flows.parquet",
         rungs="results/capture/rungs.parquet",
         loss="results/capture/loss.json",
+        run="results/capture/run.json",
     output:
         **figure_files("traffic", "Traffic", "Traffic"),
     log:

@@ -1,4 +1,4 @@
-"""Draw the traffic. In: packets, flows, rungs and losses of the capture. Out: PDF and PNG."""
+"""Draw the traffic. In: packets, flows, rungs, losses and run of the capture. Out: PDF and PNG."""
 
 from upfml import tables
 from upfml.figures import style, traffic
@@ -10,6 +10,7 @@ with rule(snakemake):
         tables.read(snakemake.input.flows, tables.FLOWS),
         tables.read(snakemake.input.rungs, tables.RUNGS),
         100 * tables.read_json(snakemake.input.loss)["rate"],
+        tables.read_json(snakemake.input.run)["xdp_mode"],
         **snakemake.params.capture,
         n3_rate_mbit_s=snakemake.params.n3_rate_mbit_s,
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from upfml import provenance, tables
+from upfml import provenance, tables, xdpmode
 from upfml.glue import rule
 from upfml.load import turns
 
@@ -10,5 +10,7 @@ with rule(snakemake):
     config, began = snakemake.params.config, provenance.now()
     rows = turns.measure(config, Path(snakemake.input.model).parent)
     tables.write(rows, snakemake.output.load, tables.LOAD)
-    record = provenance.of(config, xdp_modes=sorted(set(rows["xdp_mode"]) - {""}), start=began, end=provenance.now())
+    record = provenance.of(
+        config, xdp_modes=sorted(set(rows["xdp_mode"]) - {xdpmode.NONE}), start=began, end=provenance.now()
+    )
     tables.write_json(record, snakemake.output.provenance)

@@ -7,11 +7,9 @@ from upfml.glue import rule
 
 with rule(snakemake):
     decisions = metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS)
-    runs = metrics.from_runs(
-        decisions,
-        metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
-        metrics.gather(snakemake.input.turns, tables.TURNS),
-    )
+    turns = metrics.gather(snakemake.input.turns, tables.TURNS)
+    runs = metrics.from_runs(decisions, metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES), turns)
     offline = metrics.from_scores(tables.read_json(snakemake.input.scores))
     beside = metrics.from_baselines(decisions, baselines.read(snakemake.input.baselines)["random"])
-    tables.write(pd.concat([runs, beside, offline], ignore_index=True), snakemake.output[0], tables.METRICS)
+    rows = pd.concat([runs, beside, offline], ignore_index=True)
+    tables.write(metrics.with_modes(rows, turns), snakemake.output[0], tables.METRICS)

@@ -14,4 +14,4 @@ with rule(snakemake):
     )
     tables.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
     with tables.whole_file(Path(snakemake.output.page)) as partial:
-        partial.write_text(paper.markdown(compared, metrics["arm"].unique()))
+        partial.write_text(paper.markdown(compared, metrics))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from upfml import tables
+from upfml import tables, xdpmode
 from upfml.arms import Arm
 from upfml.errors import UserError
 from upfml.features import Definition
@@ -46,8 +46,8 @@ class AgentProcess:
         )
         self._loaded = False
         self.pid = self._process.pid
-        self.xdp_mode = ""
-        """Of its program on N3: offload, native or generic; empty before it was attached."""
+        self.xdp_mode = xdpmode.NONE
+        """Of its program on N3, one of xdpmode.MODES; xdpmode.NONE before it was attached."""
 
     def wait_until_loaded(self) -> None:
         """Return once its programs are in the kernel. Raises UserError when it ends or takes too long."""

@@ -23,6 +23,7 @@ import yaml
 from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from upfml import xdpmode
 from upfml.errors import UserError
 
 DRAWINGS = "drawings.json"
@@ -183,7 +184,7 @@ def pack(
                 "startTime": provenance["start"],
                 "endTime": provenance["end"],
                 "description": f"Linux {provenance['kernel']}, {provenance['cpus']} CPUs ({provenance['cpu']}), "
-                f"XDP mode {' and '.join(provenance['xdp_modes']) or 'none'}, seed {provenance['seed']}",
+                f"{xdpmode.words(provenance['xdp_modes'])}, seed {provenance['seed']}",
             },
         )
     ]

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from upfml import xdpmode
 from upfml.arms import PAPER, STRONGEST
 from upfml.metrics import by_trial, mean_over_trials
 
@@ -193,7 +194,11 @@ def goals(rows: Sequence[Row], metrics: pd.DataFrame) -> list[Goal]:
 
 def markdown(rows: Sequence[Row], metrics: pd.DataFrame) -> str:
     """The page: is a kernel arm cheap, then what the arms cost over forwarding alone and against each other."""
-    page = [_HEAD.format(points=CPU_GOAL_POINTS, switches=CONTEXT_SWITCHES_GOAL_PCT)]
+    page = [
+        _HEAD.format(
+            points=CPU_GOAL_POINTS, switches=CONTEXT_SWITCHES_GOAL_PCT, modes=xdpmode.words(metrics["xdp_mode"])
+        )
+    ]
     page += [f"- {goal.sentence}" for goal in goals(rows, metrics)]
     for metric, heading in _HEADINGS.items():
         chosen = [row for row in rows if row.metric == metric]
@@ -219,6 +224,7 @@ results/comparison.md`. All metrics are in `comparison.json`.
 - **interval**: 95 %, bootstrap over the trials (BCa; Student's t with few); **effect size**: standardised by the spread
   of the differences, with Hedges' correction; **p**: permutation of the two arms within trials, not corrected for the
   number of rows.
+- {modes}.
 - **noisy** trials, in which the hypervisor took CPU time or the machine was not idle before, are in all numbers.
 
 ## Is a kernel arm cheap?

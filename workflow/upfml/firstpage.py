@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from upfml import arms, comparison
+from upfml import arms, comparison, xdpmode
 from upfml.load.breaks import LIGHTEST_LAST
 from upfml.metrics import Estimate, by_trial, mean_over_trials, ratio_over_trials
 from upfml.paper import published
@@ -305,7 +305,6 @@ def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[st
         else "intervals in brackets are 95 %, over the trials, and say nothing of other machines or other traffic"
     )
     noisy = metrics.loc[metrics["metric"] == "noisy", "value"]
-    modes = " and ".join(provenance["xdp_modes"]) or "none"
     commit = (provenance["git_commit"] or "unknown")[:12]
     changed = ", with changes that are not committed" if provenance["git_changes"] else ""
     return [
@@ -316,7 +315,8 @@ def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[st
         f"**The paper's numbers**: all {published_rows} stand beside ours, each with interval and verdict, in "
         "“The paper and here”.",
         f"**Machine**: {provenance['cpus']} CPUs ({provenance['cpu']}), Linux {provenance['kernel']}; one machine "
-        f"plays UE, gNB, UPF and data network, so compare differences, not levels. XDP mode: {modes}.",
+        f"plays UE, gNB, UPF and data network, so compare differences, not levels. "
+        f"{xdpmode.words(provenance['xdp_modes'])}.",
         f"**Code and time**: commit {commit}{changed}; seed {provenance['seed']}; {provenance['start']} to "
         f"{provenance['end']}.",
     ]

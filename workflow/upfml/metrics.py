@@ -1,6 +1,7 @@
 """From the tables of the runs to one number per arm, trial and metric, and to intervals over the trials.
 
-In: turn_decisions, turn_samples and turns (tables.py); scores.json of the training. Out: table `metrics`.
+In: turn_decisions, turn_samples and turns (tables.py); scores.json of the training. Out: table `metrics`, in which
+every number has the XDP mode of its turn (`with_modes`); until then rows have COLUMNS.
 
 Times are differences of CLOCK_MONOTONIC stamps that all arms take at the same steps, so that each name means the same
 in kernel and user space:
@@ -26,7 +27,7 @@ import pandera.pandas as pa
 from numpy.typing import NDArray
 from scipy import stats
 
-from upfml import tables
+from upfml import tables, xdpmode
 from upfml.arms import Arm
 from upfml.baselines import Baselines
 from upfml.errors import UserError
@@ -34,6 +35,7 @@ from upfml.tables import CLASS_NAMES, METRICS
 
 RUN = ["arm", "trial"]
 """The columns that name a turn."""
+COLUMNS = [*RUN, "metric", "value", "unit"]
 
 LATENCIES = {
     "inference": ("t_features_ns", "t_label_ns"),
@@ -131,7 +133,7 @@ def loss_pct(turns: pd.DataFrame) -> float | None:
 
 
 def from_runs(decisions: pd.DataFrame, samples: pd.DataFrame, turns: pd.DataFrame) -> pd.DataFrame:
-    """Table `metrics` of the measured runs.
+    """Rows of table `metrics` of the measured runs.
 
     Takes what `gather` returns. Accuracies are in %, times in ns, CPU shares in % of all CPUs. Raises UserError when a
     classifying arm decided nothing in a turn, or saw windows of one class only in all of them.
@@ -152,7 +154,7 @@ def from_runs(decisions: pd.DataFrame, samples: pd.DataFrame, turns: pd.DataFram
 
 
 def from_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
-    """Table `metrics` of what `gather` returns for table decisions: accuracies (%), counts and times (ns).
+    """Rows of table `metrics` of what `gather` returns for table decisions: accuracies (%), counts and times (ns).
 
     Raises UserError when an arm saw windows of one class only. A single turn may: it has no balanced accuracy then.
     """
@@ -168,7 +170,7 @@ def from_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
 
 
 def from_baselines(decisions: pd.DataFrame, baselines: Baselines) -> pd.DataFrame:
-    """Table `metrics` of what one threshold scores on the windows that arms decided on (%).
+    """Rows of table `metrics` of what one threshold scores on the windows that arms decided on (%).
 
     Not of arms that send only changes: of most of their windows the features are not known.
     """
@@ -176,22 +178,28 @@ def from_baselines(decisions: pd.DataFrame, baselines: Baselines) -> pd.DataFram
     said = told.assign(predicted=baselines.one_threshold(told))
     counts = {run: confusion(mine) for run, mine in said.groupby(RUN)}
     rows = [(*run, "one_threshold_accuracy", 100 * found.trace() / found.sum(), "%") for run, found in counts.items()]
-    return pd.DataFrame(rows, columns=list(METRICS.columns))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def from_scores(scores: dict[str, Any]) -> pd.DataFrame:
-    """Table `metrics` of scikit-learn's model on the held-out windows of both splits (scores.json); trial 0."""
+    """Rows of table `metrics` of scikit-learn's model on the held-out windows of both splits (scores.json); trial 0."""
     rows = [
         ("sklearn", 0, f"{name}_{split}", 100 * scores[split][name], "%")
         for split in ("random", "grouped")
         for name in ("accuracy", "balanced_accuracy", "majority_accuracy", "one_threshold_accuracy")
     ]
-    return pd.DataFrame(rows, columns=list(METRICS.columns))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def with_modes(rows: pd.DataFrame, turns: pd.DataFrame) -> pd.DataFrame:
+    """Table `metrics`: rows of it, each with the XDP mode of its turn; offline scores have none."""
+    of_turn = turns.set_index(RUN)["xdp_mode"]
+    return rows.join(of_turn, on=RUN).fillna({"xdp_mode": xdpmode.NONE})
 
 
 def _per_run(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], list[tuple[str, float, str]]]) -> pd.DataFrame:
     rows = [(*run, *found) for run, mine in frame.groupby(RUN) for found in measure(mine)]
-    return pd.DataFrame(rows, columns=list(METRICS.columns))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _turn_metrics(turn: pd.DataFrame) -> list[tuple[str, float, str]]:
@@ -225,7 +233,7 @@ def _wide(metrics: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 def _long(wide: pd.DataFrame, units: dict[str, str]) -> pd.DataFrame:
     """Table `metrics` of the columns in `units`, of rows that have a value."""
     long = wide[list(units)].reset_index().melt(id_vars=RUN, var_name="metric").dropna(subset="value")
-    return long.assign(unit=long["metric"].map(units))[list(METRICS.columns)]
+    return long.assign(unit=long["metric"].map(units))[COLUMNS]
 
 
 def _direct_cost(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -245,7 +253,7 @@ def _over_forwarding(metrics: pd.DataFrame) -> pd.DataFrame:
     """What arms cost in CPU time over forwarding alone in the same trial, for each packet and each decision."""
     wide = _wide(metrics, ["cpu_busy_mean", "cpus", "packets", "decisions", "seconds"])
     if "none" not in wide.index.get_level_values("arm"):
-        return tables.empty(METRICS)
+        return tables.empty(METRICS)[COLUMNS]
     over = wide.drop("none", level="arm")
     alone = wide.xs("none", level="arm")["cpu_busy_mean"]
     points = over["cpu_busy_mean"] - alone.reindex(over.index.get_level_values("trial")).to_numpy()
@@ -270,7 +278,7 @@ def at_equal_traffic(metrics: pd.DataFrame) -> pd.DataFrame:
     arms = pd.get_dummies(wide.index.get_level_values("arm"), dtype=float).set_axis(wide.index).iloc[:, 1:]
     trials = wide.index.get_level_values("trial").nunique()
     if len(wide) - trials - arms.shape[1] - len(covariates) < _DEGREES_OF_FREEDOM:
-        return tables.empty(METRICS)
+        return tables.empty(METRICS)[COLUMNS]
     within, arms = (frame - frame.groupby("trial").transform("mean") for frame in (wide, arms))
     fit = np.linalg.lstsq(np.column_stack([within[covariates], arms]), within[list(outcomes)], rcond=None)[0]
     adjusted = wide[list(outcomes)] - within[covariates].to_numpy() @ fit[: len(covariates)]

@@ -39,18 +39,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def of_metrics(metrics: pd.DataFrame) -> str:
     """Table `metrics` as Markdown: a row for each metric and arm, a column for each trial."""
-    wide = metrics.pivot(index=["metric", "unit", "arm"], columns="trial", values="value")
+    wide = metrics.pivot(index=["metric", "unit", "arm", "xdp_mode"], columns="trial", values="value")
     rows = [
-        [*map(str, name), *("–" if pd.isna(value) else f"{value:.6g}" for value in values)]
+        [*(part or "–" for part in name), *("–" if pd.isna(value) else f"{value:.6g}" for value in values)]
         for name, values in zip(wide.index, wide.to_numpy(), strict=True)
     ]
     trials = [f"trial {trial}" if int(trial) else "offline" for trial in wide.columns]
-    return f"# Every number of every trial\n\n{table(['metric', 'unit', 'arm', *trials], rows)}\n"
+    return f"# Every number of every trial\n\n{table(['metric', 'unit', 'arm', 'XDP mode', *trials], rows)}\n"
 
 
 def of_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """results/provenance.json and the configuration of the run as Markdown."""
     facts = [(name, value) for name, value in record.items() if not isinstance(value, dict | list)]
+    facts.append(("xdp_modes", ", ".join(record["xdp_modes"])))
     packages = sorted(record["packages"].items())
     return "\n\n".join(
         [

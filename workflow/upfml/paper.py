@@ -23,7 +23,7 @@ from typing import Any
 
 import pandas as pd
 
-from upfml import arms
+from upfml import arms, xdpmode
 from upfml.arms import STRONGEST, Arm
 from upfml.errors import UserError
 from upfml.metrics import (
@@ -513,7 +513,7 @@ the runs in `results/runs`. Made by `snakemake results/paper_vs_here.md`; the sa
 
 - **interval**: 95 % over the trials, bootstrap (BCa; Student's t with few trials; on the logarithm for ratios);
   scikit-learn: Wilson over the held-out windows. None with a single trial.
-- The paper's arms here: user space is `{user}`, the kernel `{kernel}`.
+- The paper's arms here: user space is `{user}`, the kernel `{kernel}`; {modes}.
 - **direction**: is the kernel above or below user space as in the paper? Judged by the differences within each trial;
   *not resolved* when their interval includes zero.
 - **magnitude**: *agrees* when an accuracy is within {points:g} percentage point of the paper's, and a cost within a
@@ -521,16 +521,17 @@ the runs in `results/runs`. Made by `snakemake results/paper_vs_here.md`; the sa
 """
 
 
-def markdown(comparisons: Iterable[Comparison], present: Iterable[str]) -> str:
+def markdown(comparisons: Iterable[Comparison], metrics: pd.DataFrame) -> str:
     """The comparison as a page: published numbers, a sentence on each, what lies beyond them, and notes.
 
-    `present` are the arms that were run.
+    Takes what `compare` made of table `metrics`, and that.
     """
-    comparisons, present = list(comparisons), list(present)
+    comparisons, present = list(comparisons), list(metrics["arm"].unique())
+    modes = xdpmode.words(metrics["xdp_mode"])
     both = [c for c in comparisons if c.paper is not None]
     ours = [c for c in comparisons if c.paper is None]
     stand_ins = {role: arms.papers(role, present) for role in _ROLES}
-    head = _HEAD.format(points=ACCURACY_TOLERANCE_POINTS, factor=COST_TOLERANCE_FACTOR, **stand_ins)
+    head = _HEAD.format(points=ACCURACY_TOLERANCE_POINTS, factor=COST_TOLERANCE_FACTOR, modes=modes, **stand_ins)
     directions, magnitudes = ([getattr(c, name) for c in both] for name in ("direction", "magnitude"))
     judged = [verdict for verdict in directions if verdict]
     summary = (

@@ -19,6 +19,7 @@ import pyarrow
 import pyarrow.parquet
 from pandera.errors import SchemaError
 
+from upfml import xdpmode
 from upfml.errors import UserError
 
 URLLC, EMBB = 0, 1
@@ -42,6 +43,7 @@ _label = pa.Column("int8", pa.Check.isin(list(CLASS_NAMES)))
 _label_or_neither = pa.Column("int8", pa.Check.isin([NEITHER, *CLASS_NAMES]))
 _port = pa.Column("int32", pa.Check.in_range(0, 65535))
 _protocol = pa.Column("int16", pa.Check.in_range(0, 255))
+_xdp_mode = pa.Column("str", pa.Check.isin([*xdpmode.MODES, xdpmode.NONE]))  # of the program on N3
 _feature_columns = {name: pa.Column("int64", pa.Check.ge(0)) for name in FEATURES}
 
 PACKETS = pa.DataFrameSchema(
@@ -146,7 +148,6 @@ SAMPLES = pa.DataFrameSchema(
     name="samples",
 )
 
-_xdp_mode = pa.Column("str", pa.Check.isin(["offload", "native", "generic", ""]))  # empty: no program on N3
 _of_turn = {"arm": pa.Column("str"), "trial": pa.Column("int64", pa.Check.ge(1))}
 TURN_DECISIONS = pa.DataFrameSchema({**_of_turn, **DECISIONS.columns}, strict=True, name="turn_decisions")
 TURN_SAMPLES = pa.DataFrameSchema({**_of_turn, **SAMPLES.columns}, strict=True, name="turn_samples")
@@ -295,6 +296,7 @@ METRICS = pa.DataFrameSchema(
         "metric": pa.Column("str"),
         "value": pa.Column("float64"),
         "unit": pa.Column("str"),
+        "xdp_mode": _xdp_mode,
     },
     strict=True,
     name="metrics",

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from upfml import arms, experiment, provenance, tables
+from upfml import arms, experiment, provenance, tables, xdpmode
 from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.meter import MeterProcess
@@ -202,7 +202,7 @@ class _Trials:
         steal_pct = 100 * spent.pop("steal_s") * 1e9 / spent.pop("t_ns")
         return {
             "arm": name,
-            "xdp_mode": agent.xdp_mode if agent else "",
+            "xdp_mode": agent.xdp_mode if agent else xdpmode.NONE,
             "place": place,
             "start_ns": begin["t_ns"],
             "end_ns": end["t_ns"],

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from upfml import syscall
+from upfml import syscall, xdpmode
 from upfml.bpf import KernelRefused, Module, Program
 from upfml.errors import UserError
 
 AUTO = "auto"
-MODES = {"offload": 1 << 3, "native": 1 << 2, "generic": 1 << 1}
-"""XDP_FLAGS_HW_MODE, _DRV_MODE and _SKB_MODE of linux/if_link.h, in the order in which `auto` tries them."""
 
+_FLAGS = {"offload": 1 << 3, "native": 1 << 2, "generic": 1 << 1}
+"""XDP_FLAGS_HW_MODE, _DRV_MODE and _SKB_MODE of linux/if_link.h."""
 _OF_MODE = {"offload": "IFLA_XDP_HW_PROG_ID", "native": "IFLA_XDP_DRV_PROG_ID", "generic": "IFLA_XDP_SKB_PROG_ID"}
 _OFF = {"offload": "xdpoffload", "native": "xdpdrv", "generic": "xdpgeneric"}
 """What `ip link set` calls the modes."""
@@ -40,12 +40,12 @@ class Attachment:
     """A program on a device, until `detach` is called."""
 
     mode: str
-    """offload, native or generic."""
+    """One of xdpmode.MODES."""
     detach: Callable[[], None]
 
 
 def attach(module: Module, program: Program, device: str, wanted: str) -> Attachment:
-    """Attach a program of `module` to a device of this network namespace; `wanted` is one of MODES, or AUTO.
+    """Attach a program of `module` to a device of this network namespace; `wanted` is one of xdpmode.MODES, or AUTO.
 
     AUTO takes the first mode that device and kernel can do. Raises UserError with every mode's reason when none can be
     had, and when a program is there already: that one is left alone, whatever its mode.
@@ -56,7 +56,7 @@ def attach(module: Module, program: Program, device: str, wanted: str) -> Attach
         raise UserError(f"there is no device {device} here", "see testbed in config.yaml") from error
     _check_free(device, index)
     reasons = []
-    for mode in MODES if wanted == AUTO else [wanted]:
+    for mode in xdpmode.MODES if wanted == AUTO else [wanted]:
         try:
             return Attachment(mode, _attach(module, program, index, mode))
         except KernelRefused as error:
@@ -111,17 +111,17 @@ def _attach(module: Module, program: Program, index: int, mode: str) -> Callable
 def hold(program: int, index: int, mode: str) -> Callable[[], None]:
     """Attach a program (its descriptor) to a device (its index) in one mode: what takes it off. Raises OSError."""
     if _has_links():
-        link = syscall.create_link(program, index, syscall.BPF_XDP, MODES[mode])
+        link = syscall.create_link(program, index, syscall.BPF_XDP, _FLAGS[mode])
         return functools.partial(os.close, link)
     number = syscall.prog_info(program).id
-    _by_netlink(index, program, MODES[mode] | _UPDATE_IF_NOEXIST)
+    _by_netlink(index, program, _FLAGS[mode] | _UPDATE_IF_NOEXIST)
     return functools.partial(_take_off, index, mode, number)
 
 
 def _take_off(index: int, mode: str, number: int) -> None:
     """Take the program of this id off, unless another is there by now."""
     if occupants(index).get(mode) == number:
-        _by_netlink(index, -1, MODES[mode])
+        _by_netlink(index, -1, _FLAGS[mode])
 
 
 def _by_netlink(index: int, fd: int, flags: int) -> None:

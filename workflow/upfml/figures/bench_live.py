@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from upfml import xdpmode
 from upfml.figures import style
 
 _LOOKS = {"none": ("no program", "#BBBBBB", ""), "XDP_PASS": ("XDP_PASS", style.GREY, "")}
@@ -39,6 +40,7 @@ def draw(live: pd.DataFrame) -> Figure:
         "median and quartiles. The UPF's work is all done by one thread, which had its CPU "
         f"{100 * live['upf_cpu_share'].median():.0f} % of the time (median); of the packets sent "
         f"{100 * live['forwarded_share'].median():.0f} % were forwarded.",
-        f"Native XDP; {engines['decisions'].sum():,} decisions were made in these turns, {lost:,} events lost.",
+        f"{xdpmode.words(live['xdp_mode'])}; {engines['decisions'].sum():,} decisions were made in these turns, "
+        f"{lost:,} events lost.",
     )
     return figure

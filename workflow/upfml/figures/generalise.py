@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from upfml import xdpmode
 from upfml.figures import style
 from upfml.generalise.page import KINDS, TITLES, name
 from upfml.tables import APPLICATIONS, CLASS_NAMES, EMBB, URLLC
@@ -116,10 +117,10 @@ def _words(found: Mapping[str, Any]) -> list[str]:
     lost, received = (sum(run[f"events_{what}"] for run in runs) for what in ("lost", "received"))
     return [
         f"One run of {min(run['duration_s'] for run in runs):.0f} s for each scenario, seeds and flows of its own; "
-        f"window {method['window_ms']:g} ms; events lost {100 * lost / max(lost + received, 1):.2f} %. First line: the "
-        "training trace, windows kept from training at random. "
-        f"Intervals: {method['resamples']:,} draws of the scenario's flows within each class; each scenario ran once: "
-        f"what another run would change is not in them. Retrained: the lowest and the highest of {method['retrained']} "
-        "forests trained like this one on draws of the training flows. One threshold: "
+        f"window {method['window_ms']:g} ms; {xdpmode.words(run['xdp_mode'] for run in runs)}; events lost "
+        f"{100 * lost / max(lost + received, 1):.2f} %. First line: the training trace, windows kept from "
+        f"training at random. Intervals: {method['resamples']:,} draws of the scenario's flows within each class; each "
+        f"scenario ran once: what another run would change is not in them. Retrained: the lowest and the highest "
+        f"of {method['retrained']} forests trained like this one on draws of the training flows. One threshold: "
         f"{method['one_threshold']}. Applications of neither class count in no accuracy. w.: windows, fl.: flows.",
     ]

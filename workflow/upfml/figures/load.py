@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from upfml import xdpmode
 from upfml.figures import style
 from upfml.load import breaks
 
@@ -82,8 +83,9 @@ def _small_print(rows: pd.DataFrame, sweep: str, window_ms: float, found: Mappin
     }[sweep]
     turns = rows["turn"].nunique()
     sentences = [
-        f"{fixed}; window {window_ms:g} ms; medians over {turns} turn{'' if turns == 1 else 's'}. Packets: beyond what "
-        f"forwarding alone loses. Breaks: the first value with more than {breaks.LIMIT_PCT:g} % lost (dotted). CPU: "
+        f"{fixed}; window {window_ms:g} ms; {xdpmode.words(rows['xdp_mode'])}; medians over {turns} "
+        f"turn{'' if turns == 1 else 's'}. Packets: beyond what forwarding alone loses. Breaks: the first value "
+        f"with more than {breaks.LIMIT_PCT:g} % lost (dotted). CPU: "
         "the thread that receives N3 and the agent, without the generator.",
     ]
     late = found["not_offered"]

@@ -22,6 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from upfml import xdpmode
 from upfml.arms import SETS
 from upfml.metrics import Estimate, loss_pct
 from upfml.tables import EMBB, URLLC, whole_file
@@ -158,7 +159,7 @@ def small_print(figure: Figure, *sentences: str) -> None:
 
 
 def runs_print(turns: pd.DataFrame, arms: Sequence[str], window_ms: float) -> str:
-    """Trials, window, lost events and noisy turns of the drawn arms; `turns` is what `metrics.gather` gives."""
+    """Trials, window, XDP mode, lost events, noisy turns of the drawn arms; `turns` is what `metrics.gather` gives."""
     drawn = turns[turns["arm"].isin(arms)]
     trials = "/".join(sorted({str(count) for count in drawn.groupby("arm")["trial"].nunique()}, key=int))
     lost = {arm: loss_pct(drawn[drawn["arm"] == arm]) for arm in arms}
@@ -166,7 +167,8 @@ def runs_print(turns: pd.DataFrame, arms: Sequence[str], window_ms: float) -> st
     noisy = (drawn["noise"] != "").sum()
     return (
         f"n = {trials} trial{'' if trials == '1' else 's'} per arm, each one turn of every arm on the same traffic; "
-        f"window {window_ms:g} ms; events lost: {words}; noisy turns: {noisy} of {len(drawn)}."
+        f"window {window_ms:g} ms; {xdpmode.words(drawn['xdp_mode'])}; events lost: {words}; noisy turns: {noisy} "
+        f"of {len(drawn)}."
     )
 
 

@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
+from upfml import xdpmode
 from upfml.figures import style
 from upfml.tables import CLASS_NAMES
 
@@ -22,12 +23,13 @@ def draw(
     flows: pd.DataFrame,
     rungs: pd.DataFrame,
     lost_pct: float,
+    xdp_mode: str,
     *,
     warmup_s: float,
     duration_s: float,
     n3_rate_mbit_s: Sequence[float] | None,
 ) -> Figure:
-    """Takes tables packets, flows and rungs of the capture, its lost events in %, and the knobs that shaped it.
+    """Takes tables packets, flows and rungs of the capture, lost events in %, its XDP mode, the knobs that shaped it.
 
     Time begins with the captured part, `warmup_s` after a player first asked for a segment; table rungs counts from
     earlier. N3's limiter takes the rates in turn, each for an equal share of warm-up and capture; None: no limit.
@@ -74,7 +76,7 @@ def draw(
     iat.set_xlabel("inter-arrival time (ms)")
     handles = [*iat.get_legend_handles_labels()[0], *throughput.get_legend_handles_labels()[0]]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    style.small_print(figure, _evidence(labelled, flows, lost_pct))
+    style.small_print(figure, _evidence(labelled, flows, lost_pct, xdp_mode))
     return figure
 
 
@@ -102,13 +104,13 @@ def _rungs(axes: Axes, rungs: pd.DataFrame, warmup_s: float) -> None:
     bar.ax.tick_params(length=0)
 
 
-def _evidence(labelled: pd.DataFrame, flows: pd.DataFrame, lost_pct: float) -> str:
+def _evidence(labelled: pd.DataFrame, flows: pd.DataFrame, lost_pct: float, xdp_mode: str) -> str:
     packets, kinds = labelled["label"].value_counts(), flows["label"].value_counts()
     classes = ", ".join(
         f"{name} {packets.get(label, 0)} packets of {kinds.get(label, 0)} flows" for label, name in CLASS_NAMES.items()
     )
     others = int(labelled["label"].isna().sum())
     return (
-        f"Captured on N3 by XDP, events lost {lost_pct:.2f} %: {classes}; {others} packets of other flows, not drawn. "
-        "Dotted, upright: N3's limit changes."
+        f"Captured on N3 ({xdpmode.words([xdp_mode])}), events lost {lost_pct:.2f} %: {classes}; {others} packets of "
+        "other flows, not drawn. Dotted, upright: N3's limit changes."
     )

@@ -189,6 +189,7 @@ def facts(run: Mapping[str, Any], loss: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "seed": run["seed"],
         "n3_rate_mbit_s": run["n3_rate_mbit_s"],
+        "xdp_mode": run["xdp_mode"],
         "duration_s": (run["end_ns"] - run["start_ns"]) / 1e9,
         "idle_before_pct": run["idle_before_pct"],
         "idle_wanted_pct": run["idle_wanted_pct"],

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from upfml import xdpmode
 from upfml.generalise.evaluation import CLASSIFIERS, HELD_OUT
 from upfml.tables import CLASS_NAMES, NEITHER
 
@@ -29,16 +30,23 @@ The deployed forest on traffic that it was not trained on. Made by `snakemake ge
 - **retrained**: the lowest and the highest of {retrained} forests that were trained like this one, each on another draw
   of the training flows. Where they lie far apart, other training traffic would give another answer.
 - Applications of neither class count in no accuracy; below is what they are called.
+- {modes}, of the collector that captured the scenarios.
 """
 
 
 def markdown(found: Mapping[str, Any]) -> str:
     """The page, from generalise.json."""
     method, scenarios = found["method"], found["scenarios"]
-    head = _HEAD.format(**{**method, "confidence": 100 * method["confidence"]}, held_out=f"“{name(HELD_OUT)}”")
+    head = _HEAD.format(
+        **{**method, "confidence": 100 * method["confidence"]}, held_out=f"“{name(HELD_OUT)}”", modes=_modes(scenarios)
+    )
     parts = [head, "## Accuracy", "", *_accuracies(scenarios), "", "## What the forest calls each application", ""]
     parts += [*_applications(scenarios), "", "## What each scenario changes", "", *_scenarios(scenarios), ""]
     return "\n".join([*parts, "## In words", "", *_in_words(scenarios), ""])
+
+
+def _modes(scenarios: Sequence[Row]) -> str:
+    return xdpmode.words(scenario["run"]["xdp_mode"] for scenario in scenarios if "run" in scenario)
 
 
 def name(scenario: str) -> str:

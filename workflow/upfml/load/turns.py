@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from upfml import syscall, tables
+from upfml import syscall, tables, xdpmode
 from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.errors import UserError
@@ -155,7 +155,7 @@ class _Arm:
                 "value": point.value,
                 "arm": self.name,
                 "turn": turn,
-                "xdp_mode": self._agent.xdp_mode if self._agent else "",
+                "xdp_mode": self._agent.xdp_mode if self._agent else xdpmode.NONE,
                 "flows": point.flows,
                 "wanted_packets_per_s": schedule.packets_per_s,
                 "packets_wanted": schedule.sent,
