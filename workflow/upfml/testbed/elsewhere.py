@@ -60,10 +60,10 @@ def _run_on(upf: Host, snakemake: Any, script: str) -> None:
         "log": _described(snakemake.log, upf),
         "params": dict(snakemake.params.items()),
         "wildcards": dict(snakemake.wildcards.items()),
-        "script": script,
+        "script": str(upf.path(SCRIPTS / script)),
     }
     tables.write_json(content, rule)
-    upf.send(rule, *{_with_its_folder(Path(path)) for path in snakemake.input})
+    upf.send(rule, SCRIPTS / script, *{_with_its_folder(Path(path)) for path in snakemake.input})
     folders = {path.parent for path in [*outputs, Path(snakemake.log[0])]}
     upf.run(["mkdir", "-p", *sorted(folders)])
     log.info("running %s on the UPF's machine; what it says is in %s", script, said)
@@ -92,7 +92,7 @@ def main() -> None:
     stand_in = SimpleNamespace(
         **files, params=SimpleNamespace(**rule["params"]), wildcards=SimpleNamespace(**rule["wildcards"])
     )
-    runpy.run_path(str(SCRIPTS / rule["script"]), init_globals={"snakemake": stand_in}, run_name="__main__")
+    runpy.run_path(rule["script"], init_globals={"snakemake": stand_in}, run_name="__main__")
 
 
 if __name__ == "__main__":
