@@ -6,7 +6,8 @@ from upfml import provision
 from upfml.glue import rule
 
 with rule(snakemake):
-    report = provision.check(provision.hosts(snakemake.params.config["testbed"]["kind"]))
+    with provision.hosts(snakemake.params.config["testbed"]) as hosts:
+        report = provision.check(hosts)
     logging.info("%s", report.text())
     report.raise_if_failed()
     report.write(snakemake.output.json, snakemake.output.text)
