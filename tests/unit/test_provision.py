@@ -167,12 +167,25 @@ def test_idle_is_idle_and_waiting_for_disk() -> None:
 
 def test_report_is_written_for_programs_and_people(tmp_path: Path) -> None:
     report = check({"mpstat -V": 127, "test -r /sys/kernel/btf/vmlinux": 1})
-    report.write(tmp_path / "provision.json", tmp_path / "provision.txt")
-    rows = json.loads((tmp_path / "provision.json").read_text())
-    assert set(rows[0]) == {"host", "check", "found", "wanted", "verdict", "remedy"}
-    text = (tmp_path / "provision.txt").read_text()
+    paths = [tmp_path / f"provision.{kind}" for kind in ("json", "txt", "html")]
+    report.write(*paths)
+    assert provision.Report.read(paths[0]) == report
+    assert set(json.loads(paths[0].read_text())[0]) == {"host", "check", "found", "wanted", "verdict", "remedy"}
+    text = paths[1].read_text()
     assert "failed   mpstat" in text
+    assert "failed: upf: mpstat: mpstat: not found. Remedy: " in text
     assert "warning: upf: BTF: none. Remedy: " in text
+    assert text.endswith("1 warnings, 1 failed\n")
+    page = paths[2].read_text()
+    assert '<tr class="failed"><td>failed</td><td>mpstat</td><td>mpstat: not found</td>' in page
+    assert '<tr class="warning"><td>warning</td><td>BTF</td>' in page
+
+
+def test_page_needs_nothing_else_and_takes_no_markup_from_a_host() -> None:
+    evil = "<script src='https://example.org/x.js'></script>"
+    page = check({"mpstat -V": evil, "sh -c": evil}).page()
+    assert "&lt;script src=&#x27;https:" in page
+    assert not re.search(r"<(script|link|img|iframe)|@import|url\(", page)
 
 
 def test_run_here_tells_a_missing_command_from_a_failing_one() -> None:

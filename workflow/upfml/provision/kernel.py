@@ -38,6 +38,25 @@ TRIALS: dict[str, tuple[str, str, str]] = {
 }
 """Steps of trial.py: the check's name, what is wanted, and the remedy."""
 
+_SINCE: dict[tuple[int, int], tuple[str, Verdict]] = {
+    (5, 8): ("no ring buffer: the training trace cannot be captured", "failed"),
+    (5, 9): ("no XDP links: the program of a run that is killed stays on N3", "warning"),
+    (5, 15): ("no test runs with metadata: no sweep, no exactness, no replay", "warning"),
+}
+"""What a kernel before a version does not have, and how bad that is."""
+
+
+def version(host: Host) -> Iterator[Finding]:
+    """Whether the kernel is new enough, and what does not work where it is not."""
+    release = host.ask("uname", "-r") or "unknown"
+    number = re.match(r"(\d+)\.(\d+)", release)
+    here = (int(number[1]), int(number[2])) if number else (0, 0)
+    lacking = [what for since, what in _SINCE.items() if here < since]
+    wanted = "{}.{} or later".format(*max(_SINCE))
+    found = "; ".join([release, *(text for text, _ in lacking)])
+    verdict: Verdict = "failed" if any(verdict == "failed" for _, verdict in lacking) else "warning"
+    yield host.finding("kernel's version", found, wanted, not lacking, "boot a later kernel", verdict)
+
 
 def options(host: Host, wanted: Collection[str] = tuple(OPTIONS)) -> Iterator[Finding]:
     """The kernel's configuration, those of OPTIONS that are wanted."""
