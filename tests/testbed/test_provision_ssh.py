@@ -50,6 +50,7 @@ def test_machines_that_are_fit_pass_and_nothing_is_left_there(testbed: Testbed) 
     assert found[NAMES["dn"], "player (GStreamer from Python)"] == "starts"
     assert found[NAMES["dn"], f"N6 {DN}"] == f"on {N6}"
     assert found[USER_PLANE, "UE's address"] == UE
+    assert found[USER_PLANE, "data network reaches the UE"] == f"{UE} answers {DN}"
     assert found[USER_PLANE, "PDU session"] == f"TEID {UPLINK_TEID:#x} on {N3}"
     assert not any(testbed.folder(role).exists() for role in ADDRESSES)
     assert {role: testbed.inside(role, "ip", "-o", "link").stdout for role in ADDRESSES} == devices
@@ -114,6 +115,15 @@ def test_without_a_tunnel_there_is_no_session(testbed: Testbed) -> None:  # noqa
         assert set(failed(checked(section(testbed), USER_PLANE))) == {"PDU session"}
     finally:
         testbed.inside("ran", "ip", "link", "set", "gnb", "up")
+
+
+def test_ue_that_cannot_be_reached_from_the_data_network_is_told(testbed: Testbed) -> None:  # noqa: F811
+    testbed.inside("dn", "ip", "route", "add", "unreachable", UE)
+    try:
+        report = checked(section(testbed), USER_PLANE)
+        assert failed(report) == {"data network reaches the UE": "OSError: [Errno 113] No route to host"}
+    finally:
+        testbed.inside("dn", "ip", "route", "del", "unreachable", UE)
 
 
 @pytest.mark.usefixtures("quick")

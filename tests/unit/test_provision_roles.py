@@ -319,12 +319,14 @@ def test_machine_that_cannot_be_reached_is_one_finding_with_the_remedy_of_ssh() 
 
 def test_session_is_told_with_its_tunnel_and_way() -> None:
     uplink = SimpleNamespace(teids=[1, 0x2A], device="ens20", next_hop="10.100.1.3")
-    bed = SimpleNamespace(uplink=uplink, ue_address="10.60.0.1", dn_address="10.100.1.3", n3_device="ens19")
+    dn = SimpleNamespace(python="python3", run=lambda argv: CompletedProcess(argv, 0, "", ""))
+    bed = SimpleNamespace(uplink=uplink, ue_address="10.60.0.1", dn_address="10.100.1.3", n3_device="ens19", dn=dn)
     host = provision.Host("user plane", provision.run_here)
     findings = list(fiveg.session(host, lambda: nullcontext(bed)))
     assert not_ok(findings) == []
     assert [finding.found for finding in findings] == [
         "10.60.0.1", "TEID 0x1, 0x2a on ens19", "10.100.1.3 by ens20, next hop 10.100.1.3",
+        "10.60.0.1 answers 10.100.1.3",
     ]  # fmt: skip
 
 

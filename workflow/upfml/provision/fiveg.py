@@ -1,4 +1,4 @@
-"""The 5G that is there: the core's and UERANSIM's processes, gtp5g, and the PDU session, by a probe through its tunnel.
+"""The 5G that is there: the core's and UERANSIM's processes, gtp5g, and the PDU session, by probes through its tunnel.
 
 Only the session is needed. Everything else can be another product, so that its absence warns.
 """
@@ -23,6 +23,13 @@ CORES = {
 GTP_DEVICES = ("upfgtp", "ogstun")
 """How the UPF's device is called: gtp5g's by free5GC, and Open5GS's tun; some add a number."""
 _GTP_KINDS = ("gtp", "gtp5g")
+_KNOCK = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 9), 5, (sys.argv[2], 0))
+except ConnectionRefusedError:
+    pass  # it is the UE that answers: nobody listens there
+"""
 _NO_NEED = "none needed if another program does its work; otherwise "
 
 
@@ -81,5 +88,18 @@ def session(host: Host, entering: Callable[[], AbstractContextManager[Bed]]) -> 
             yield host.finding("PDU session", f"TEID {teids} on {bed.n3_device}", wanted, True, "")
             way = f"{bed.dn_address} by {bed.uplink.device}, next hop {bed.uplink.next_hop}"
             yield host.finding("UPF's way to N6", way, "", True, "")
+            yield from _downlink(host, bed)
     except UserError as error:
         yield host.finding("PDU session", error.cause, wanted, False, error.remedy)
+
+
+def _downlink(host: Host, bed: Bed) -> Iterator[Finding]:
+    """Whether the data network can open connections to the UE, which serves the video: NAT on the UPF hides it."""
+    done = bed.dn.run([bed.dn.python, "-c", _KNOCK, bed.ue_address, bed.dn_address])
+    why = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    found = f"{bed.ue_address} answers {bed.dn_address}" if done.returncode == 0 else why
+    remedy = (
+        f"on dn, `ip route add {bed.ue_address} via` the UPF's address on N6; on the UPF, forwarding"
+        " (`sysctl net.ipv4.ip_forward=1`) and no NAT or firewall between N6 and the UE"
+    )
+    yield host.finding("data network reaches the UE", found, "an answer", done.returncode == 0, remedy)
