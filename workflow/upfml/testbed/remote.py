@@ -223,7 +223,8 @@ class RemoteHost:
     def fetch(self, *local: Path) -> None:
         """As Host.fetch."""
         self.raise_if_lost()
-        self._connection.get([_name(path) for path in local], f"{self._folder}/files", Path("/"))
+        if local:
+            self._connection.get([_name(path) for path in local], f"{self._folder}/files", Path("/"))
 
     def run(self, argv: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
         """As Host.run. Raises UserError when the host cannot be reached any more."""
