@@ -128,6 +128,14 @@ class Connection:
             err += f"{argv[0]}: not found"
         return CompletedProcess(list(argv), status, out, err)
 
+    def attend(self, argv: Sequence[str], log: Path) -> int:
+        """Run a command as root until it ends, whatever it writes appended to `log`: its status.
+
+        Its standard input stays open for as long and ends with the connection, or when this call is interrupted: it has
+        to end then. Raises UserError when the connection is lost.
+        """
+        return self.call(self._attend(self.command(argv), log))
+
     def put(self, files: Mapping[str, Path], folder: str, leave_out: str = "") -> None:
         """Copy files and folders to `folder`/NAME, with their modes and without files called `leave_out`.
 
@@ -340,6 +348,17 @@ class Connection:
         except TimeoutError:  # asyncio's
             return NO_ANSWER, "", ""
         return self._status(done), _text(done.stdout), _text(done.stderr)
+
+    async def _attend(self, line: str, log: Path) -> int:
+        assert self._ssh is not None
+        process = await self._ssh.create_process(line, stderr=asyncssh.STDOUT, encoding=None)
+        try:
+            while data := await process.stdout.read(_CHUNK_BYTES):
+                with log.open("ab") as out:
+                    out.write(data)
+            return self._status(await process.wait())
+        finally:
+            process.close()
 
     async def _start(self, line: str) -> asyncssh.SSHClientProcess[bytes]:
         assert self._ssh is not None

@@ -256,6 +256,16 @@ class RemoteHost:
                 f"cannot start a process on {self.name}: {error}", "install it there: see `snakemake provision`"
             ) from error
 
+    def attend(self, argv: Sequence[str | Path], log: Path) -> int:
+        """Run a command until it ends, not as the keeper's child but beside it: its status. It sees the whole machine.
+
+        The keeper's PID namespace hides other processes and the kernel's threads. Nothing but the end of its standard
+        input tells it that the run has ended early: it has to watch that (elsewhere.py).
+        """
+        self.raise_if_lost()
+        environment = ["env", f"PYTHONPATH={self._folder}/code/workflow", "LC_ALL=C.UTF-8"]
+        return self._connection.attend([*environment, *self._words(argv)], log)
+
     def afterwards(self, argv: Sequence[str]) -> None:
         """Have a command run when the run ends, however it ends.
 
