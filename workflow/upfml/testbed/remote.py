@@ -25,12 +25,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
 import asyncssh
 
-from upfml import bpf
+from upfml import bpf, provenance, tables
 from upfml.errors import UserError
 from upfml.testbed import keeper
 from upfml.testbed.connection import Connection
@@ -331,8 +332,12 @@ class RemoteHost:
         return UserError(f"cannot start a process on {self.name}: {reason}", "see `snakemake provision`")
 
     def _send_code(self) -> None:
-        code = {"workflow/upfml": _PACKAGE, "bpf": bpf.SOURCES}
-        self._connection.put(code, f"{self._folder}/code", leave_out="__pycache__")
+        with TemporaryDirectory() as made:
+            tables.write_json(provenance.code(), Path(made, provenance.COPIED))
+            code = {
+                "workflow/upfml": _PACKAGE, "bpf": bpf.SOURCES, provenance.COPIED: Path(made, provenance.COPIED)
+            }  # fmt: skip
+            self._connection.put(code, f"{self._folder}/code", leave_out="__pycache__")
         linked = self.run([self.python, "-c", _LINK_HEADERS, f"{self._folder}/code/.cache/kernel-headers"])
         if linked.returncode != 0:
             raise self._refused(linked.stderr.strip())
