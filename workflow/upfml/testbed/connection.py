@@ -24,6 +24,7 @@ from subprocess import CompletedProcess
 from typing import Any, TypeVar
 
 import asyncssh
+from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from upfml import tables
 from upfml.errors import UserError
@@ -209,6 +210,8 @@ class Connection:
         known = self._known_hosts()
         keys = await self._keys()
         try:
+            found = await asyncio.get_running_loop().getaddrinfo(machine.address, machine.port, type=socket.SOCK_STREAM)
+            self._client.address = found[0][4][0]
             self._ssh, _ = await asyncssh.create_connection(
                 lambda: self._client,
                 machine.address,
@@ -216,6 +219,7 @@ class Connection:
                 username=machine.user,
                 config=None,
                 known_hosts=known,
+                server_host_key_algs=self._host_key_algorithms(known),
                 client_keys=keys,
                 agent_path=None,
                 preferred_auth="publickey",
@@ -225,14 +229,14 @@ class Connection:
                 keepalive_interval=KEEPALIVE_S,
                 keepalive_count_max=KEEPALIVE_COUNT,
             )
-        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-            raise self._host_key_refused(known, error) from error
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise self._host_key_refused(known) from error
         except asyncssh.PermissionDenied as error:
             whose = f"the key {machine.key}" if machine.key else "any key that ssh-agent holds"
             raise UserError(
                 f"{self.name} does not let {machine.user} log in with {whose}",
-                f"put the public key into ~{machine.user}/.ssh/authorized_keys there, or mend user and key of"
-                " testbed.machines (root also needs PermitRootLogin in sshd_config)",
+                f"put the public key into ~{machine.user}/.ssh/authorized_keys there, or mend the machine's user or key"
+                " (root also needs PermitRootLogin in sshd_config)",
             ) from error
         except (asyncssh.Error, OSError) as error:
             raise self._no_way(error) from error
@@ -247,6 +251,21 @@ class Connection:
                 f"cannot read {path}, which has to have the host key of {self.name}: {_reason(error)}",
                 self._how_to_know("mend testbed.machines.known_hosts, or make that file"),
             ) from error
+
+    def _known(self, known: asyncssh.SSHKnownHosts) -> tuple[Sequence[asyncssh.SSHKey], Sequence[asyncssh.SSHKey]]:
+        """The machine's keys and authorities in known_hosts."""
+        machine = self.machine
+        port = None if machine.port == _SSH_PORT else machine.port
+        keys, authorities, *_ = known.match(machine.address, self._client.address, port)
+        return keys, authorities
+
+    def _host_key_algorithms(self, known: asyncssh.SSHKnownHosts) -> list[str]:
+        """Those of known keys first, then all: a machine with a new key of another type is to show it."""
+        keys, authorities = self._known(known)
+        certificates = get_default_certificate_algs() if authorities else []
+        of_known = [algorithm for key in keys for algorithm in key.sig_algorithms]
+        every = [*certificates, *of_known, *get_default_public_key_algs()]
+        return list(dict.fromkeys(algorithm.decode() for algorithm in every))
 
     async def _keys(self) -> list[asyncssh.SSHKey] | list[asyncssh.SSHKeyPair]:
         path = self.machine.key
@@ -278,15 +297,10 @@ class Connection:
             )
         return held
 
-    def _host_key_refused(self, known: asyncssh.SSHKnownHosts, error: asyncssh.Error) -> UserError:
+    def _host_key_refused(self, known: asyncssh.SSHKnownHosts) -> UserError:
         machine = self.machine
         presented = f", {self._client.presented}" if self._client.presented else ""
-        address = self._client.address or machine.address
-        keys, authorities, *_ = known.match(
-            machine.address, address, None if machine.port == _SSH_PORT else machine.port
-        )
-        if not keys and not authorities and isinstance(error, asyncssh.KeyExchangeFailed):
-            return self._no_way(error)
+        keys, authorities = self._known(known)
         if keys or authorities:
             return UserError(
                 f"the host key of {self.name}{presented}, has changed: it is not the one in {machine.known_hosts}."
@@ -380,6 +394,8 @@ class Connection:
     def _cannot_write(self, folder: str, complaint: str) -> UserError:
         free = self.run(["df", "-h", "--output=avail,size,target", folder]).stdout.splitlines()
         room = dict(zip(("free", "size", "on"), free[1].split(maxsplit=2), strict=False)) if len(free) > 1 else {}
+        if "Wrote only" in complaint:  # how tar says that the disk became full within a block
+            complaint = f"No space left on device: {complaint}"
         there = " ({free} free of {size} on {on})".format(**room) if len(room) == 3 else ""
         return UserError(
             f"cannot write to {folder} on {self.name}: {complaint}{there}",
@@ -441,7 +457,7 @@ class _Stopped(Exception):
 
 
 class _Client(asyncssh.SSHClient):
-    """Hears of the connection's end, and remembers which host key was refused."""
+    """Hears of the connection's end, and remembers which host key was refused, of which address."""
 
     def __init__(self, on_lost: Callable[[Exception | None], None]) -> None:
         self.presented = ""

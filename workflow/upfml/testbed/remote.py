@@ -272,6 +272,7 @@ class RemoteHost:
 
         After the loss of the connection or the controller, too; if the keeper is killed, by the next run.
         """
+        self.raise_if_lost()
         answer = self._connection.call(self._ask("afterwards", argv=list(argv)))
         if answer["event"] == "failed":
             raise self._refused(answer["reason"])
@@ -282,6 +283,7 @@ class RemoteHost:
         Cristian's algorithm (1989): the host's answer is taken for the middle of a round trip, the shortest of
         CLOCK_ROUND_TRIPS; so it is off by half of that at most.
         """
+        self.raise_if_lost()
         return self._connection.call(self._compare_clocks())
 
     def epoch_s(self) -> float:
@@ -308,6 +310,7 @@ class RemoteHost:
 
     def _start(self, words: list[str], *, log_file: Path | None, stdin: str | None, talks: bool) -> RemoteProcess:
         """Raises FileNotFoundError when the program is not there, UserError when it cannot be started otherwise."""
+        self.raise_if_lost()
         process = RemoteProcess(self, next(self._numbers), log_file)
         self._processes[process._ident] = process
         environment = {"PYTHONPATH": f"{self._folder}/code/workflow"}
