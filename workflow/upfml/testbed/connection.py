@@ -211,7 +211,7 @@ class Connection:
         keys = await self._keys()
         try:
             found = await asyncio.get_running_loop().getaddrinfo(machine.address, machine.port, type=socket.SOCK_STREAM)
-            self._client.address = found[0][4][0]
+            self._client.address = str(found[0][4][0])
             self._ssh, _ = await asyncssh.create_connection(
                 lambda: self._client,
                 machine.address,

@@ -530,7 +530,7 @@ def _name(local: Path) -> str:
 
 
 def _state(local: Path) -> _State:
-    files = sorted(local.rglob("*")) if local.is_dir() else [local]
+    files = sorted(local.rglob("*")) if local.is_dir() else [local] if local.exists() else []
     return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
