@@ -59,6 +59,7 @@ def test_what_is_common_stands_once_and_a_machine_may_differ() -> None:
         ("upf.n3", "a device", r"testbed.machines.upf.n3: .*a network device of that machine"),
         ("upf.ue", "uesimtun0", "'ue' was unexpected"),
         ("dn.address_n6", None, "'address_n6' is a required property"),
+        ("dn.address_n6", "dn.example", "testbed.machines.dn.address_n6: .*IPv4 address"),
         ("dn.folder", "upfml", "testbed.machines.dn.folder: .*an absolute path"),
         ("port", 70_000, "testbed.machines.port: .*1 to 65535"),
         ("passwort", "secret", "'passwort' was unexpected"),
