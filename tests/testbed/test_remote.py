@@ -614,6 +614,18 @@ def test_user_who_may_not_become_root(testbed: Testbed) -> None:
     assert f"{PLAIN_USER} ALL=(root) NOPASSWD: ALL" in said
 
 
+def test_login_shell_that_prints(testbed: Testbed) -> None:
+    """It would be taken for what a command says."""
+    printing = testbed.root(USER) / "run/upfml/home/.ssh/rc"
+    printing.parent.mkdir()
+    printing.write_text("echo welcome\n")
+    try:
+        assert "prints 'welcome' before any command" in refusal(testbed.machines()[USER])
+    finally:
+        printing.unlink()
+        printing.parent.rmdir()
+
+
 def test_machines_that_do_not_answer(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "start sshd there" in refusal(testbed.machine(ROOT, port=9))
     assert "not known here" in refusal(testbed.machine(ROOT, address="nowhere.invalid"))

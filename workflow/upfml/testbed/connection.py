@@ -67,8 +67,7 @@ class Connection:
         self._thread.start()
         try:
             self.call(self._open())
-            if self.machine.sudo:
-                self._try_sudo()
+            self._try()
         except BaseException:
             self.close()
             raise
@@ -173,6 +172,7 @@ class Connection:
     def get(self, names: Sequence[str], folder: str, into: Path) -> None:
         """Copy `folder`/NAME there, files or folders, to `into`/NAME here, with their modes. Raises UserError."""
         argv = ["env", "LC_ALL=C", "tar", "-c", "-h", "--hard-dereference", "-f", "-", "-C", folder, "--", *names]
+        unreadable = ""
         with self._transfer:
             process = self.call(self._start(self.command(argv)))
             try:
@@ -181,8 +181,8 @@ class Connection:
                     _unpack(archive, [PurePosixPath(name) for name in names], into)
                 while source.read(_CHUNK_BYTES):  # tar pads what it writes
                     pass
-            except tarfile.ReadError:
-                pass  # tar has ended early, and says why
+            except tarfile.ReadError as error:  # tar has ended early, and says why
+                unreadable = str(error)
             except OSError as error:
                 self.soon(process.close)
                 raise UserError(
@@ -192,9 +192,10 @@ class Connection:
                 self.soon(process.close)
                 raise
             status, complaint = self.call(self._end(process))
-        if status not in (0, _CHANGED):
+        if status not in (0, _CHANGED) or unreadable:
             raise UserError(
-                f"cannot fetch from {self.name}: {complaint}", f"see the logs of the run, and {folder} while it lasts"
+                f"cannot fetch from {self.name}: {complaint or unreadable}",
+                f"see the logs of the run, and {folder} while it lasts",
             )
 
     async def session(
@@ -344,10 +345,16 @@ class Connection:
             remedy = "see that an SSH server listens there, and its log (`journalctl -u ssh`)"
         return UserError(cause, remedy)
 
-    def _try_sudo(self) -> None:
-        status, _, complaint = self.call(self._run(self.command(["true"])))
+    def _try(self) -> None:
+        """See that commands run as root and that nothing else writes where they do."""
+        user = self.machine.user
+        status, out, complaint = self.call(self._run(self.command(["true"])))
+        if out:
+            raise UserError(
+                f"the login shell of {user} on {self.name} prints {out.strip()[:80]!r} before any command",
+                "have its start-up files (.bashrc, .ssh/rc) print in interactive shells only",
+            )
         if status != 0:
-            user = self.machine.user
             raise UserError(
                 f"{self.name} does not let {user} become root: {' '.join(complaint.split()) or f'status {status}'}",
                 f"put `{user} ALL=(root) NOPASSWD: ALL` into /etc/sudoers.d there (visudo -f), or log in as root",
@@ -384,7 +391,7 @@ class Connection:
             process.stdin.write_eof()
         done = await process.wait()
         complaint = _text(done.stderr).strip().splitlines()
-        return self._status(done), complaint[0].removeprefix("tar: ") if complaint else f"status {done.returncode}"
+        return self._status(done), complaint[0].removeprefix("tar: ") if complaint else ""
 
     def _status(self, done: asyncssh.SSHCompletedProcess) -> int:
         if done.returncode is None:

@@ -89,7 +89,8 @@ class RemoteProcess:
         self._ident = ident
         self._log_file = log_file
         self._status: int | None = None
-        self._said: deque[str] = deque()
+        self._said: deque[str] = deque()  # lines
+        self._begun: list[str] = []  # parts of the next one
         self._logged: list[str] = []
         self._unwritten: OSError | None = None
 
@@ -138,9 +139,15 @@ class RemoteProcess:
     def on_event(self, event: str, fields: Mapping[str, Any]) -> None:
         """Take what the keeper tells of it. Called with the host's `news` held."""
         if event == "said":
-            self._said.append(fields["line"])
+            *lines, rest = fields["text"].split("\n")
+            for line in lines:
+                self._said.append("".join([*self._begun, line, "\n"]))
+                self._begun = []
+            self._begun.append(rest)
         elif event == "exit":
             self._status = fields["status"]
+            if last := "".join(self._begun):
+                self._said.append(last)
         elif self._log_file is None:
             self._logged.append(fields["text"])
         else:
@@ -440,7 +447,7 @@ class RemoteHost:
         """The keeper is gone, or cannot be reached: `why`; without that, the run is over."""
         with self.news:
             if why is None and self._lost is None:
-                for process in self._processes.values():
+                for process in list(self._processes.values()):
                     process.on_end()
             self._lost = self._lost or why or UserError(f"the run on {self.name} is over", "start another")
             self.news.notify_all()
