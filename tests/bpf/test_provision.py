@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from upfml import headers, provision
+from upfml.provision.kernel import TRIALS
 
 TRIAL = [sys.executable, "-m", "upfml.trial"]
 
@@ -20,12 +21,13 @@ def trial_through(*wrapper: str) -> provision.Report:
     def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return provision.run_here([*wrapper, *argv] if list(argv) == TRIAL else argv)
 
-    return provision.check({"here": run})
+    return provision.check([provision.Host("here", run, provision.HERE)])
 
 
 def test_this_machine_is_fit() -> None:
     devices = set(Path("/sys/class/net").iterdir())
-    report = provision.check(provision.hosts("namespaces"))
+    with provision.hosts({"kind": "namespaces"}) as hosts:
+        report = provision.check(hosts)
     report.raise_if_failed()
     found = {finding.check: finding.found for finding in report.findings}
     assert found["BCC"].endswith("compiled and loaded")
@@ -37,14 +39,14 @@ def test_tool_that_is_not_on_the_path_fails() -> None:
     def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return provision.run_here(["env", "PATH=/nowhere", *argv] if argv[0] == "mpstat" else argv)
 
-    report = provision.check({"here": run})
+    report = provision.check([provision.Host("here", run, provision.HERE)])
     assert [name for name, verdict in verdicts(report).items() if verdict == "failed"] == ["mpstat"]
 
 
 def test_without_privileges_the_kernel_lets_nothing_in() -> None:
     report = trial_through("setpriv", "--bounding-set=-all", "--inh-caps=-all")
     failed = {name for name, verdict in verdicts(report).items() if verdict == "failed"}
-    assert failed == {name for name, _, _ in provision.TRIALS.values()} - {
+    assert failed == {name for name, _, _ in TRIALS.values()} - {
         "kernel headers for BCC",
         "native XDP on veth",
     }

@@ -14,6 +14,7 @@ import pytest
 
 from upfml import provision
 from upfml.errors import UserError
+from upfml.provision import kernel, machine, tools
 
 PYTHON = "/opt/upfml/bin/python"
 BUSY_STAT = "cpu  1000 0 500 0 0 0 0 0 0 0\n"
@@ -25,19 +26,19 @@ FIT = {
     "uname -r": "6.1.0-56-amd64",
     "cat /proc/cpuinfo": "processor\t: 0\nmodel name\t: Fast CPU\nprocessor\t: 1\nmodel name\t: Fast CPU\n",
     "cat /sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc",
-    "zcat /proc/config.gz": "".join(f"CONFIG_{option}=y\n" for option in provision.KERNEL_OPTIONS),
+    "zcat /proc/config.gz": "".join(f"CONFIG_{option}=y\n" for option in kernel.OPTIONS),
     "test -r /sys/kernel/btf/vmlinux": "",
     f"{PYTHON} -m upfml.trial": json.dumps(
-        {step: {"passed": True, "tried": True, "found": "yes"} for step in provision.TRIALS}
+        {step: {"passed": True, "tried": True, "found": "yes"} for step in kernel.TRIALS}
     ),
     f"{PYTHON} -m upfml.traffic.player --help": "usage: python -m upfml.traffic.player",
     "ffmpeg -hide_banner -encoders": " V....D libx264   H.264\n",
-    **{f"{tool} {option}": f"{tool} version 12.6.1" for tool, option in provision.TOOLS.items()},
-    **{f"gst-inspect-1.0 --exists {element}": "" for element in provision.GSTREAMER_ELEMENTS},
+    **{f"{tool} {option}": f"{tool} version 12.6.1" for tool, option in tools.TOOLS.items()},
+    **{f"gst-inspect-1.0 --exists {element}": "" for element in tools.ELEMENTS},
 }
 
 
-class Host:
+class Answers:
     """A Runner that answers from FIT, but for `changed`: other output, or a status other than 0."""
 
     def __init__(self, changed: dict[str, str | int] | None = None) -> None:
@@ -63,11 +64,11 @@ def trials(step: str, found: str) -> str:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provision, "IDLE_OVER_S", 0.0)
+    monkeypatch.setattr(machine, "IDLE_OVER_S", 0.0)
 
 
 def check(changed: dict[str, str | int] | None = None) -> provision.Report:
-    return provision.check({"upf": Host(changed)}, PYTHON)
+    return provision.check([provision.Host("upf", Answers(changed), provision.HERE, PYTHON)])
 
 
 def test_fit_host_passes() -> None:
@@ -89,18 +90,18 @@ def without(option: str) -> dict[str, str | int]:
     [
         ({"id -u": "1000"}, "root", "user 1000"),
         ({"uname -srm": 255}, "kernel", "unknown"),
-        *[(without(option), f"CONFIG_{option}", "not set") for option in provision.KERNEL_OPTIONS],
+        *[(without(option), f"CONFIG_{option}", "not set") for option in kernel.OPTIONS],
         *[
             ({f"{PYTHON} -m upfml.trial": trials(step, "Operation not permitted")}, name, "not permitted")
-            for step, (name, _, _) in provision.TRIALS.items()
+            for step, (name, _, _) in kernel.TRIALS.items()
             if step != "xdp_native"
         ],
-        *[({f"{tool} {option}": 127}, tool, f"{tool}: not found") for tool, option in provision.TOOLS.items()],
+        *[({f"{tool} {option}": 127}, tool, f"{tool}: not found") for tool, option in tools.TOOLS.items()],
         ({"mpstat -V": "no version"}, "mpstat", "status 0"),
         ({"ffmpeg -hide_banner -encoders": " V....D mpeg4\n"}, "ffmpeg's encoder libx264", "not there"),
         *[
             ({f"gst-inspect-1.0 --exists {element}": 1}, f"GStreamer's {element}", "not there")
-            for element in provision.GSTREAMER_ELEMENTS
+            for element in tools.ELEMENTS
         ],
         ({f"{PYTHON} -m upfml.traffic.player --help": 1}, "player (GStreamer from Python)", "not found"),
     ],
@@ -151,8 +152,8 @@ def test_trial_that_dies_fails_once() -> None:
 
 
 def test_host_that_does_not_answer_fails() -> None:
-    hosts = {"upf": Host(), "dn": lambda argv: CompletedProcess(argv, 255, "", "no route to host")}
-    report = provision.check(hosts, PYTHON)
+    hosts = {"upf": Answers(), "dn": lambda argv: CompletedProcess(argv, 255, "", "no route to host")}
+    report = provision.check(provision.Host(name, run, provision.HERE, PYTHON) for name, run in hosts.items())
     (failed,) = [finding for finding in report.findings if finding.verdict != "ok"]
     assert (failed.host, failed.check, failed.found) == ("dn", "runs commands", "no route to host")
 
@@ -166,12 +167,25 @@ def test_idle_is_idle_and_waiting_for_disk() -> None:
 
 def test_report_is_written_for_programs_and_people(tmp_path: Path) -> None:
     report = check({"mpstat -V": 127, "test -r /sys/kernel/btf/vmlinux": 1})
-    report.write(tmp_path / "provision.json", tmp_path / "provision.txt")
-    rows = json.loads((tmp_path / "provision.json").read_text())
-    assert set(rows[0]) == {"host", "check", "found", "wanted", "verdict", "remedy"}
-    text = (tmp_path / "provision.txt").read_text()
+    paths = [tmp_path / f"provision.{kind}" for kind in ("json", "txt", "html")]
+    report.write(*paths)
+    assert provision.Report.read(paths[0]) == report
+    assert set(json.loads(paths[0].read_text())[0]) == {"host", "check", "found", "wanted", "verdict", "remedy"}
+    text = paths[1].read_text()
     assert "failed   mpstat" in text
+    assert "failed: upf: mpstat: mpstat: not found. Remedy: " in text
     assert "warning: upf: BTF: none. Remedy: " in text
+    assert text.endswith("1 warnings, 1 failed\n")
+    page = paths[2].read_text()
+    assert '<tr class="failed"><td>failed</td><td>mpstat</td><td>mpstat: not found</td>' in page
+    assert '<tr class="warning"><td>warning</td><td>BTF</td>' in page
+
+
+def test_page_needs_nothing_else_and_takes_no_markup_from_a_host() -> None:
+    evil = "<script src='https://example.org/x.js'></script>"
+    page = check({"mpstat -V": evil, "sh -c": evil}).page()
+    assert "&lt;script src=&#x27;https:" in page
+    assert not re.search(r"<(script|link|img|iframe)|@import|url\(", page)
 
 
 def test_run_here_tells_a_missing_command_from_a_failing_one() -> None:

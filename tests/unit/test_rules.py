@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = {
-    *("provision", "testbed", "capture", "classify", "sweep_point", "exactness_run", "timer", "generalise_run"),
+    *("check_machines", "testbed", "capture", "classify", "sweep_point", "exactness_run", "timer", "generalise_run"),
     "load_turns",
     *("bench_lock", "bench_replay", "bench_inference", "bench_path", "bench_delivery", "bench_live"),
 }
@@ -56,7 +56,7 @@ def test_measured_rules_hold_all_cores() -> None:
         ("figures/bench_live.pdf", {"train", "testbed", "bench_live"}, {"bench_path", "convert", "classify"}),
         ("figures/load_rate.pdf", {"convert", "load_turns", "figure_load_rate"}, {"classify", "figure_load_flows"}),
         ("results/load/breaks.json", {"load_turns", "load_breaks"}, {"classify", "figure_load_rate"}),
-        ("provision", {"provision"}, {"testbed"}),
+        ("provision", {"check_machines", "provision"}, {"testbed"}),
     ],
 )
 def test_a_figure_needs_only_what_it_shows(

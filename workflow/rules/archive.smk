@@ -10,7 +10,7 @@ rule archive:
         rules.paper_vs_here.output,
         rules.comparison.output,
         rules.windows.output,
-        rules.provision.output,
+        rules.check_machines.output,
         rules.load_breaks.output,
         "results/load/provenance.json",
         drawn_from,

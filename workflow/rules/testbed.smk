@@ -3,7 +3,7 @@
 
 rule testbed:
     input:
-        "results/provision.json",
+        FIT,
     output:
         "results/testbed.json",
     log:

@@ -3,7 +3,7 @@
 
 rule timer:
     input:
-        "results/provision.json",
+        FIT,
     output:
         "results/timer.json",
     log:

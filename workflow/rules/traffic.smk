@@ -5,7 +5,7 @@ import os
 
 rule ladder:
     input:
-        "results/provision.json",
+        FIT,
     output:
         directory("results/traffic/ladder"),
     log:
@@ -21,7 +21,7 @@ rule ladder:
 
 rule control:
     input:
-        "results/provision.json",
+        FIT,
         source=os.path.join(os.path.dirname(upfml_config.__file__), "traffic/control.c"),
     output:
         "results/traffic/control",

@@ -25,9 +25,14 @@ def document(markdown: str) -> str:
     """A whole HTML document that needs no other file. Its title is the first heading."""
     body = MarkdownIt("commonmark").enable("table").render(markdown)
     title = next((line.lstrip("# ") for line in markdown.splitlines() if line.startswith("# ")), "")
+    return around(body, title)
+
+
+def around(body: str, title: str, style: str = "") -> str:
+    """The document around a body of HTML; `style` is more CSS than every page has."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+        f"<style>{_STYLE}{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 
 

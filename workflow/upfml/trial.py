@@ -1,7 +1,7 @@
 """What this machine's kernel does when it is asked: each thing that the experiment needs of it, done once.
 
-`python -m upfml.trial` prints a JSON object, step -> {passed, tried, found}; provision.py runs it on every host. The
-devices live in a network namespace without a name, which goes with the process, also when that is killed.
+`python -m upfml.trial` prints a JSON object, step -> {passed, tried, found}; provision starts it where XDP will run.
+The devices live in a network namespace without a name, which goes with the process, also when that is killed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from asyncssh.public_key import get_default_certificate_algs, get_default_public
 
 from upfml import tables
 from upfml.errors import UserError
-from upfml.testbed.host import NO_ANSWER, NOT_FOUND, RUN_PATIENCE_S
+from upfml.testbed.host import NO_ANSWER, NO_CONNECTION, NOT_FOUND, RUN_PATIENCE_S
 from upfml.testbed.inventory import Machine
 
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
@@ -39,8 +39,6 @@ KEEPALIVE_S, KEEPALIVE_COUNT = 3.0, 2
 """A machine that answers nothing is given up after KEEPALIVE_S · (KEEPALIVE_COUNT + 1), about when it gives us up: a
 keeper's LIFETIME_S."""
 CLOSE_PATIENCE_S = 3.0
-NO_CONNECTION = 255
-"""Status of a command that could not be tried, as ssh(1) says it."""
 _SLACK_S = 10.0  # for the machine's own timeout to be heard of
 _CHUNK_BYTES = 1 << 18
 _SSH_PORT = 22

@@ -22,8 +22,9 @@ _PR_SET_PDEATHSIG = 1
 
 RUN_PATIENCE_S = 60.0
 """What `Host.run` waits for a command."""
-NOT_FOUND, NO_ANSWER = 127, 124
-"""Status of a command that is not there, as a shell says it, and of one that took too long, as timeout(1) does."""
+NOT_FOUND, NO_ANSWER, NO_CONNECTION = 127, 124, 255
+"""Status of a command that is not there, as a shell says it, of one that took too long, as timeout(1) does, and of one
+that could not be tried, as ssh(1) does."""
 
 
 class Process(Protocol):

@@ -1,0 +1,85 @@
+"""The 5G that is there: the core's and UERANSIM's processes, gtp5g, and the PDU session, by a probe through its tunnel.
+
+Only the session is needed. Everything else can be another product, so that its absence warns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from upfml.errors import UserError
+from upfml.provision.finding import Finding
+from upfml.provision.host import Host
+from upfml.testbed.bed import Bed
+
+UERANSIM = {"UERANSIM": ("nr-gnb", "nr-ue")}
+CORES = {
+    "free5GC": ("amf", "smf", "upf"),
+    "Open5GS": ("open5gs-amfd", "open5gs-smfd", "open5gs-upfd"),
+}
+"""Processes of each product, as `ps -o comm` names them."""
+
+GTP_DEVICES = ("upfgtp", "ogstun")
+"""How the UPF's device is called: gtp5g's by free5GC, and Open5GS's tun; some add a number."""
+_GTP_KINDS = ("gtp", "gtp5g")
+_NO_NEED = "none needed if another program does its work; otherwise "
+
+
+def processes(host: Host, products: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Which processes of these products run: all of one of them are wanted."""
+    running = set((host.ask("ps", "-e", "-o", "comm=") or "").split("\n"))
+    seen = {name: [each for each in of_it if each in running] for name, of_it in products.items()}
+    ok = any(list(of_it) == seen[name] for name, of_it in products.items())
+    found = "; ".join(f"{name}: {', '.join(there)}" for name, there in seen.items() if there) or "none"
+    wanted = ", or ".join(" and ".join(of_it) for of_it in products.values())
+    remedy = f"{_NO_NEED}start it (docs/real-testbed.md)"
+    yield host.finding(f"{' or '.join(products)} runs", found, wanted, ok, remedy, "warning")
+
+
+def gtp5g(host: Host) -> Iterator[Finding]:
+    """Whether free5GC's kernel module is loaded, and which version."""
+    loaded = host.ask("cat", "/sys/module/gtp5g/version")
+    there = loaded or host.ask("modinfo", "--field", "version", "gtp5g")
+    state = "loaded" if loaded else "not loaded"
+    found = f"{there}, {state}" if there else "not installed"
+    remedy = f"{_NO_NEED}`modprobe gtp5g`, after its installation: free5GC's UPF forwards by it"
+    yield host.finding("gtp5g", found, "loaded", loaded is not None, remedy, "warning")
+
+
+def sctp(host: Host) -> Iterator[Finding]:
+    """Whether the kernel has SCTP, by which gNB and AMF speak (N2)."""
+    there = host.run(["test", "-d", "/proc/net/sctp"]).returncode == 0
+    remedy = f"{_NO_NEED}`modprobe sctp`: gNB and AMF speak by it"
+    yield host.finding("SCTP", "there" if there else "not loaded", "there", there, remedy, "warning")
+
+
+def gtp_device(host: Host) -> Iterator[Finding]:
+    """The UPF's end of the tunnels."""
+    links = [link for link in host.ask_json("ip", "-json", "-details", "link", "show") or [] if "ifname" in link]
+    found = [
+        link["ifname"]
+        for link in links
+        if link["ifname"].startswith(GTP_DEVICES) or link.get("linkinfo", {}).get("info_kind") in _GTP_KINDS
+    ]
+    instead = f"none; there are {', '.join(link['ifname'] for link in links) or 'no devices'}"
+    wanted = " or ".join(GTP_DEVICES)
+    remedy = f"{_NO_NEED}start the UPF: it makes its device"
+    yield host.finding("UPF's GTP device", ", ".join(found) or instead, wanted, bool(found), remedy, "warning")
+
+
+def session(host: Host, entering: Callable[[], AbstractContextManager[Bed]]) -> Iterator[Finding]:
+    """Whether what the UE sends goes through a PDU session's tunnel and comes to N3 as GTP-U.
+
+    Entering the test bed finds that out, as in every run.
+    """
+    wanted = "what the UE sends is seen as GTP-U on N3"
+    try:
+        with entering() as bed:
+            teids = ", ".join(f"{teid:#x}" for teid in bed.uplink.teids)
+            yield host.finding("UE's address", bed.ue_address, "", True, "")
+            yield host.finding("PDU session", f"TEID {teids} on {bed.n3_device}", wanted, True, "")
+            way = f"{bed.dn_address} by {bed.uplink.device}, next hop {bed.uplink.next_hop}"
+            yield host.finding("UPF's way to N6", way, "", True, "")
+    except UserError as error:
+        yield host.finding("PDU session", error.cause, wanted, False, error.remedy)

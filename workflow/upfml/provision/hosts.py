@@ -1,0 +1,187 @@
+"""Which machines a test bed has, and what each has to be fit for."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from upfml.errors import UserError
+from upfml.provision import clock, fiveg, kernel, machine, n3, tools
+from upfml.provision.finding import Finding
+from upfml.provision.host import Check, Host, Runner, run_here
+from upfml.testbed.bed import bed_of
+from upfml.testbed.host import NO_CONNECTION
+from upfml.testbed.inventory import Machine, machines
+
+if TYPE_CHECKING:
+    from upfml.testbed.remote import RemoteHost
+
+HERE: tuple[Check, ...] = (
+    machine.idle,
+    machine.root,
+    machine.system,
+    machine.clock_source,
+    kernel.options,
+    kernel.btf,
+    kernel.trials,
+    tools.tools,
+    tools.encoder,
+    tools.elements,
+    tools.player,
+)
+"""All that one machine has to pass which is all three of the test bed."""
+
+_PLAYED = ("playbin3", "videoconvert", "souphttpsrc", "dashdemux2", "qtdemux", "deinterlace", "h264parse", "avdec_h264")
+_CALLED = ("opusenc", "rtpopuspay", "udpsink")
+_ONLY_GENERALISE = (
+    "none needed but for `generalise`; install it, or take the application that wants it out of generalise.scenarios"
+)
+_INSTALL = "install it there (docs/real-testbed.md)"
+_PLAIN_PYTHON, _OUR_PYTHON = (3, 8), (3, 11)
+_OTHER_PYTHON = "set testbed.machines.python to a later one there"
+_PYTHON_OF_SETUP = "set testbed.machines.upf.python to .venv/bin/python of a clone there in which `make setup` was run"
+_UPF_OPTIONS = ("BPF", "BPF_SYSCALL", "BPF_JIT", "XDP_SOCKETS")
+_UPF_TRIALS = ("headers", "bcc", "jit", "test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
+_UPF_DISPENSABLE = ("test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
+"""N3 there is no veth, and not every stage wants test runs or AF_XDP."""
+
+Entering = Callable[[], "AbstractContextManager[RemoteHost]"]
+"""Makes a machine of the test bed `ssh` ready for a run, as every stage does."""
+
+
+@contextmanager
+def hosts(testbed: Mapping[str, Any]) -> Iterator[Sequence[Host]]:
+    """The hosts of a test bed (that section of the configuration), to be checked within the block.
+
+    Those of `namespaces` are this one machine.
+    """
+    if testbed["kind"] == "namespaces":
+        yield [Host("this machine", run_here, HERE)]
+        return
+    from upfml.testbed.connection import MachineRunner  # asyncssh takes a third of a second to import
+    from upfml.testbed.remote import RemoteHost
+
+    with ExitStack() as undo:
+        found = [Host("this machine", run_here, _controller())]
+        for described in machines(testbed).values():
+            run = MachineRunner(described)
+            undo.callback(run.close)
+            found.append(of_role(described, testbed, run, partial(RemoteHost, described)))
+        # The runner only has to answer: the test bed has connections of its own.
+        found.append(Host("user plane", run_here, (partial(fiveg.session, entering=partial(bed_of, testbed)),)))
+        yield found
+
+
+def of_role(described: Machine, testbed: Mapping[str, Any], run: Runner, entering: Entering) -> Host:
+    """A machine of the test bed `ssh`, with the checks of its role; `testbed` is the configuration's section."""
+    checks = {"ran": _ran, "upf": _upf, "dn": _dn}[described.role](described, testbed)
+    within: dict[str, tuple[Check, ...]] = {
+        "ran": (),
+        "upf": (
+            partial(kernel.trials, wanted=_UPF_TRIALS, dispensable=_UPF_DISPENSABLE),
+            partial(n3.modes, described=described, wanted_mode=testbed["xdp_mode"]),
+        ),
+        "dn": (tools.player,),
+    }
+    return Host(
+        f"{described.role} ({described.address})",
+        run,
+        (
+            machine.idle,
+            machine.root,
+            partial(machine.system, cpus_wanted=machine.CPUS_OF_THE_PAPER),
+            machine.memory,
+            machine.clock_source,
+            clock.synchronised,
+            partial(machine.disk, folder=described.folder),
+            *checks,
+            partial(_run, entering=entering, checks=within[described.role]),
+        ),
+        described.python,
+    )
+
+
+def _controller() -> tuple[Check, ...]:
+    """What this machine does: it encodes the video, compiles the URLLC sender, reads the log of D-ITG."""
+    return (
+        machine.system,
+        partial(tools.tools, wanted={"ffmpeg": "-version", "gcc": "--version"}),
+        tools.encoder,
+        partial(tools.tools, wanted={"ITGDec": "-h"}, remedy=_ONLY_GENERALISE, otherwise="warning"),
+    )
+
+
+def _ran(described: Machine, testbed: Mapping[str, Any]) -> tuple[Check, ...]:
+    applications = {"curl": "--version", "ITGSend": "-h", "mosquitto_pub": "--version", "gst-launch-1.0": "--version"}
+    return (
+        machine.architecture,
+        partial(machine.python, wanted=_PLAIN_PYTHON, remedy=_OTHER_PYTHON),
+        partial(tools.tools, wanted={"nginx": "-v", "ip": "-V", "tc": "-V"}, remedy=_INSTALL),
+        *_for_generalise(applications),
+        fiveg.sctp,
+        partial(fiveg.processes, products=fiveg.UERANSIM),
+        partial(n3.device, described=described),
+        partial(n3.apart_from_ssh, described=described, testbed=testbed),
+    )
+
+
+def _upf(described: Machine, testbed: Mapping[str, Any]) -> tuple[Check, ...]:
+    return (
+        kernel.version,
+        partial(kernel.options, wanted=_UPF_OPTIONS),
+        kernel.btf,
+        partial(machine.python, wanted=_OUR_PYTHON, remedy=_PYTHON_OF_SETUP),
+        partial(tools.tools, wanted={"mpstat": "-V", "pidstat": "-V", "gcc": "--version", "ip": "-V"}),
+        fiveg.sctp,
+        fiveg.gtp5g,
+        partial(fiveg.processes, products=fiveg.CORES),
+        fiveg.gtp_device,
+        partial(n3.device, described=described),
+        partial(n3.mtu, described=described),
+        partial(n3.unoccupied, described=described),
+    )
+
+
+def _dn(described: Machine, testbed: Mapping[str, Any]) -> tuple[Check, ...]:
+    played = {element: tools.ELEMENTS[element] for element in _PLAYED}
+    return (
+        machine.architecture,
+        partial(machine.python, wanted=_PLAIN_PYTHON, remedy=_OTHER_PYTHON),
+        partial(tools.tools, wanted={"gst-launch-1.0": "--version", "ip": "-V"}, remedy=_INSTALL),
+        partial(tools.elements, wanted=played),
+        *_for_generalise({"nginx": "-v", "ITGRecv": "-h", "mosquitto": "-h"}),
+        partial(n3.address_n6, described=described),
+    )
+
+
+def _for_generalise(applications: Mapping[str, str]) -> tuple[Check, ...]:
+    called = {element: tools.ELEMENTS[element] for element in _CALLED}
+    return (
+        partial(tools.elements, wanted=called, otherwise="warning"),
+        partial(tools.tools, wanted=applications, remedy=_ONLY_GENERALISE, otherwise="warning"),
+    )
+
+
+def _run(host: Host, entering: Entering, checks: Sequence[Check]) -> Iterator[Finding]:
+    """Whether a run can start there; its clock; and what needs this project's code, which a run brings."""
+    wanted = "brings the code and starts processes"
+    try:
+        with entering() as entered:
+            yield host.finding("a run", wanted, wanted, True, "")
+            yield from clock.near(host, entered.clock_offset())
+            within = host.through(partial(_answered, entered))
+            for check in checks:
+                yield from check(within)
+    except UserError as error:
+        yield host.finding("a run", error.cause, wanted, False, error.remedy)
+
+
+def _answered(entered: RemoteHost, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """A Runner within a run: that the machine was lost is an answer, too."""
+    try:
+        return entered.run(argv)
+    except UserError as error:
+        return subprocess.CompletedProcess(list(argv), NO_CONNECTION, "", str(error))

@@ -1,0 +1,103 @@
+"""What the kernel of a host can do: its configuration, and a trial of each thing that the experiment needs of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+
+from upfml.provision.finding import Finding, Verdict
+from upfml.provision.host import SET_UP, Host
+
+_KERNEL = "boot a kernel that has it: Debian's own does"
+
+OPTIONS = {
+    "BPF": "programs in the kernel",
+    "BPF_SYSCALL": "loading them",
+    "BPF_JIT": "running them as machine code: interpreted, they would be slower by an order of magnitude",
+    "VETH": "the test bed's links",
+    "NET_NS": "the test bed's hosts",
+    "NET_SCH_INGRESS": "clsact, which holds the GTP-U programs",
+    "NET_CLS_BPF": "the GTP-U programs in tc",
+    "NET_SCH_TBF": "limiting the rate of N3",
+    "XDP_SOCKETS": "the arm afxdp",
+}
+"""The kernel's configuration that the experiment needs, without CONFIG_, and what for. A module will do."""
+
+TRIALS: dict[str, tuple[str, str, str]] = {
+    "headers": ("kernel headers for BCC", "any version", SET_UP),
+    "bcc": ("BCC", "compiles and loads a program", f"{SET_UP}, and a kernel with BPF"),
+    "jit": ("BPF JIT", "in use", "sysctl net.core.bpf_jit_enable=1"),
+    "test_run": ("BPF_PROG_TEST_RUN", "with metadata (Linux 5.15)", _KERNEL),
+    "veth": ("veth in a network namespace", "can be made", _KERNEL),
+    "xdp_generic": ("generic XDP on veth", "attaches", _KERNEL),
+    "xdp_native": ("native XDP on veth", "attaches", f"none needed for generic XDP, which costs more; or {_KERNEL}"),
+    "af_xdp": ("AF_XDP", "sockets can be made", _KERNEL),
+    "tc_bpf": ("tc-bpf on veth", "attaches", _KERNEL),
+    "tbf": ("tbf on veth", "attaches", _KERNEL),
+}
+"""Steps of trial.py: the check's name, what is wanted, and the remedy."""
+
+_SINCE: dict[tuple[int, int], tuple[str, Verdict]] = {
+    (5, 8): ("no ring buffer: the training trace cannot be captured", "failed"),
+    (5, 9): ("no XDP links: the program of a run that is killed stays on N3", "warning"),
+    (5, 15): ("no test runs with metadata: no sweep, no exactness, no replay", "warning"),
+}
+"""What a kernel before a version does not have, and how bad that is."""
+
+
+def version(host: Host) -> Iterator[Finding]:
+    """Whether the kernel is new enough, and what does not work where it is not."""
+    release = host.ask("uname", "-r") or "unknown"
+    number = re.match(r"(\d+)\.(\d+)", release)
+    here = (int(number[1]), int(number[2])) if number else (0, 0)
+    lacking = [what for since, what in _SINCE.items() if here < since]
+    wanted = "{}.{} or later".format(*max(_SINCE))
+    found = "; ".join([release, *(text for text, _ in lacking)])
+    verdict: Verdict = "failed" if any(verdict == "failed" for _, verdict in lacking) else "warning"
+    yield host.finding("kernel's version", found, wanted, not lacking, "boot a later kernel", verdict)
+
+
+def options(host: Host, wanted: Collection[str] = tuple(OPTIONS)) -> Iterator[Finding]:
+    """The kernel's configuration, those of OPTIONS that are wanted."""
+    release = host.ask("uname", "-r")
+    text = host.ask("zcat", "/proc/config.gz") or host.ask("cat", f"/boot/config-{release}")
+    if text is None:
+        found = f"neither /proc/config.gz nor /boot/config-{release} can be read"
+        remedy = "none needed if the trials below are ok: they try what the configuration promises"
+        yield host.finding("kernel configuration", found, "readable", False, remedy, "warning")
+        return
+    values = dict(re.findall(r"^CONFIG_(\w+)=(\S+)", text, re.MULTILINE))
+    for option in wanted:
+        value = values.get(option, "not set")
+        purpose = f"y or m, for {OPTIONS[option]}"
+        yield host.finding(f"CONFIG_{option}", value, purpose, value in ("y", "m"), _KERNEL)
+
+
+def btf(host: Host) -> Iterator[Finding]:
+    """The kernel's types."""
+    there = host.run(["test", "-r", "/sys/kernel/btf/vmlinux"]).returncode == 0
+    found = "/sys/kernel/btf/vmlinux" if there else "none"
+    remedy = "none needed for BCC's programs; others want a kernel with CONFIG_DEBUG_INFO_BTF"
+    yield host.finding("BTF", found, "the kernel's types", there, remedy, "warning")
+
+
+def trials(
+    host: Host, wanted: Collection[str] = tuple(TRIALS), dispensable: Collection[str] = ("xdp_native",)
+) -> Iterator[Finding]:
+    """What trial.py says of those of TRIALS that are wanted; without the dispensable ones the experiment runs, too."""
+    done = host.run([host.python, "-m", "upfml.trial"])
+    messages = " ".join(done.stderr.split())[-1000:]
+    try:
+        results = json.loads(done.stdout)
+    except ValueError:
+        found = f"ended with status {done.returncode}: {messages}"
+        yield host.finding("trial of BCC and the kernel", found, "results", False, SET_UP)
+        return
+    for step in wanted:
+        name, expected, remedy = TRIALS[step]
+        passed, tried, found = (results[step][key] for key in ("passed", "tried", "found"))
+        if step == "bcc" and tried and not passed:
+            found = f"{found}: {messages}"  # BCC prints the reasons past Python
+        otherwise: Verdict = "warning" if step in dispensable else "failed"
+        yield host.finding(name, found, expected, passed, remedy if tried else "mend that first", otherwise)

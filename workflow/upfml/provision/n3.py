@@ -1,0 +1,117 @@
+"""The device that carries N3: whether it is there, and what XDP can do on it. Nothing is attached to it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from upfml.provision.finding import Finding, Verdict
+from upfml.provision.host import Host
+from upfml.testbed.inventory import Machine
+from upfml.xdpfeatures import BASIC
+
+NATIVE_XDP_MTU_BYTES = 3498
+"""A page less the room for XDP before the packet, for Ethernet, and for the kernel behind: about what drivers take."""
+
+_OFF = {1: "xdpdrv", 2: "xdpgeneric", 3: "xdpoffload"}
+"""XDP_ATTACHED_* of linux/if_link.h, as `ip link set` calls the modes."""
+
+
+def device(host: Host, described: Machine) -> Iterator[Finding]:
+    """Whether the device is there, up, and has an address."""
+    links = _links(host)
+    wanted = "up, with an IPv4 address"
+    remedy = f"set testbed.machines.{described.role}.n3 to the device that has the address of GTP-U's end there"
+    link = links.get(described.n3)
+    if link is None:
+        found = f"there is none; there are {', '.join(links) or 'none at all'}"
+        yield host.finding(f"N3 {described.n3}", found, wanted, False, remedy)
+        return
+    addresses = [each["local"] for each in link["addr_info"] if each["family"] == "inet"]
+    up = "UP" in link["flags"] and link["operstate"] in ("UP", "UNKNOWN")  # virtual devices do not know
+    found = f"{'up' if up else 'down'}, {', '.join(addresses) or 'without an IPv4 address'}, MTU {link['mtu']}"
+    if not up:
+        remedy = f"`ip link set dev {described.n3} up` there, and see what it is connected to"
+    yield host.finding(f"N3 {described.n3}", found, wanted, up and bool(addresses), remedy)
+
+
+def apart_from_ssh(host: Host, described: Machine, testbed: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether SSH comes in by another device than N3: where N3's rate is limited, SSH would be, too."""
+    with_ssh = [
+        name
+        for name, link in _links(host).items()
+        if {each["local"] for each in link["addr_info"]} & _addresses(described.address)
+    ]
+    limited = testbed["n3_rate_mbit_s"] is not None
+    found = f"by {', '.join(with_ssh)}" if with_ssh else f"{described.address} is no address of a device there"
+    remedy = "give N3 a network of its own, or set testbed.n3_rate_mbit_s to null: the limit would limit SSH, too"
+    ok = described.n3 not in with_ssh or not limited
+    yield host.finding("SSH comes in", found, f"not by {described.n3}, if that is limited", ok, remedy, "warning")
+
+
+def address_n6(host: Host, described: Machine) -> Iterator[Finding]:
+    """Whether the address that the UE's traffic goes to is the data network's."""
+    there = {each["local"]: name for name, link in _links(host).items() for each in link["addr_info"]}
+    ok = described.address_n6 in there
+    found = f"on {there[described.address_n6]}" if ok else f"not there; there are {', '.join(there) or 'none'}"
+    remedy = "set testbed.machines.dn.address_n6 to an address of that machine which the UPF can reach"
+    yield host.finding(f"N6 {described.address_n6}", found, "an address of that machine", ok, remedy)
+
+
+def mtu(host: Host, described: Machine) -> Iterator[Finding]:
+    """Whether packets are small enough for native XDP."""
+    link = _links(host).get(described.n3)
+    if link is None:
+        return  # `device` says so
+    wanted = f"at most about {NATIVE_XDP_MTU_BYTES} for native XDP"
+    remedy = f"`ip link set dev {described.n3} mtu 1500` there, or none needed for generic XDP, which costs more"
+    ok = link["mtu"] <= NATIVE_XDP_MTU_BYTES
+    yield host.finding("N3's MTU", f"{link['mtu']} bytes", wanted, ok, remedy, "warning")
+
+
+def unoccupied(host: Host, described: Machine) -> Iterator[Finding]:
+    """Whether there is no XDP program on it yet."""
+    xdp = _links(host).get(described.n3, {}).get("xdp")
+    if xdp is None:
+        yield host.finding("XDP on N3", "none", "none", True, "")
+        return
+    programs = xdp.get("attached", [xdp])
+    found = ", ".join(f"program {each['prog']['id']} ({_OFF.get(each['mode'], 'xdp')})" for each in programs)
+    off = "`, `".join(f"ip link set dev {described.n3} {_OFF.get(each['mode'], 'xdp')} off" for each in programs)
+    remedy = f"end whoever put it there (`bpftool prog show` tells more), or take it off: `{off}`"
+    yield host.finding("XDP on N3", found, "none", False, remedy)
+
+
+def modes(host: Host, described: Machine, wanted_mode: str) -> Iterator[Finding]:
+    """Which XDP modes the driver says that it can do; `host` runs this project's code."""
+    done = host.run([host.python, "-m", "upfml.xdpfeatures", described.n3])
+    remedy = "set testbed.xdp_mode to auto, which takes what works, or generic; or use another network card"
+    otherwise: Verdict = "warning" if wanted_mode in ("auto", "generic") else "failed"
+    check, wanted = "XDP modes of N3's driver", "native"
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        yield host.finding(check, why, wanted, False, f"see testbed.machines.{described.role}.n3", "warning")
+        return
+    told = json.loads(done.stdout)
+    if told["features"] is None:
+        found = f"{told['driver']}: unknown until tried (Linux 6.3 and later tell)"
+        yield host.finding(check, found, wanted, otherwise == "warning", remedy, "warning")
+        return
+    found = f"{told['driver']}: {', '.join(told['features']) or 'generic only'}"
+    yield host.finding(check, found, wanted, BASIC in told["features"], remedy, otherwise)
+
+
+def _links(host: Host) -> dict[str, dict[str, Any]]:
+    """What `ip` says of every device, by name. One without addresses is `{}` to some versions of ip."""
+    links = host.ask_json("ip", "-json", "-details", "address", "show") or []
+    return {link["ifname"]: {"addr_info": [], **link} for link in links if "ifname" in link}
+
+
+def _addresses(name: str) -> set[str]:
+    """The addresses of a machine, as it is called here."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
+    except OSError:
+        return set()

@@ -1,0 +1,73 @@
+"""Programs that the experiment starts on a host: whether each is there, and in which version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from upfml.provision.finding import Finding, Verdict
+from upfml.provision.host import SET_UP, Host
+
+TOOLS = {  # and how each is asked for its version
+    "mpstat": "-V",
+    "pidstat": "-V",
+    "nginx": "-v",
+    "ffmpeg": "-version",
+    "gst-launch-1.0": "--version",
+    "gcc": "--version",
+    "nsenter": "--version",
+    "curl": "--version",
+    "ITGSend": "-h",
+    "mosquitto": "-h",
+    "mosquitto_pub": "--version",
+}
+"""All that one machine needs which is everything."""
+
+ELEMENTS = {  # of playbin3 for a DASH stream of H.264 over HTTP, of calls, and Debian's package of each
+    "playbin3": "gstreamer1.0-plugins-base",
+    "videoconvert": "gstreamer1.0-plugins-base",
+    "souphttpsrc": "gstreamer1.0-plugins-good",
+    "dashdemux2": "gstreamer1.0-plugins-good",
+    "qtdemux": "gstreamer1.0-plugins-good",
+    "deinterlace": "gstreamer1.0-plugins-good",
+    "h264parse": "gstreamer1.0-plugins-bad",
+    "avdec_h264": "gstreamer1.0-libav",
+    "opusenc": "gstreamer1.0-plugins-base",
+    "rtpopuspay": "gstreamer1.0-plugins-good",
+    "udpsink": "gstreamer1.0-plugins-good",
+}
+
+
+def tools(
+    host: Host, wanted: Mapping[str, str] = TOOLS, remedy: str = SET_UP, otherwise: Verdict = "failed"
+) -> Iterator[Finding]:
+    """Each tool's version."""
+    for name, version_option in wanted.items():
+        done = host.run([name, version_option])
+        version = re.search(r"\d+(\.\d+)+", (done.stdout + done.stderr).replace(name, ""))
+        # Some tools tell their version with another status than 0; 127 is the shell's "no such command".
+        ok = done.returncode < 124 and version is not None
+        found = version[0] if ok and version else done.stderr.strip() or f"status {done.returncode}"
+        yield host.finding(name, found, "any version", ok, remedy, otherwise)
+
+
+def encoder(host: Host) -> Iterator[Finding]:
+    """Whether ffmpeg can encode the video."""
+    ok = "libx264" in (host.ask("ffmpeg", "-hide_banner", "-encoders") or "")
+    remedy = f"{SET_UP}, or install an ffmpeg that has it"
+    yield host.finding("ffmpeg's encoder libx264", "there" if ok else "not there", "there", ok, remedy)
+
+
+def elements(host: Host, wanted: Mapping[str, str] = ELEMENTS, otherwise: Verdict = "failed") -> Iterator[Finding]:
+    """Elements of GStreamer."""
+    for element, package in wanted.items():
+        ok = host.run(["gst-inspect-1.0", "--exists", element]).returncode == 0
+        remedy = f"{SET_UP}: it is in package {package} (1.22 or newer)"
+        yield host.finding(f"GStreamer's {element}", "there" if ok else "not there", "there", ok, remedy, otherwise)
+
+
+def player(host: Host) -> Iterator[Finding]:
+    """Whether the player starts: it wants GStreamer from Python."""
+    done = host.run([host.python, "-m", "upfml.traffic.player", "--help"])
+    found = "starts" if done.returncode == 0 else " ".join(done.stderr.split())[-200:]
+    yield host.finding("player (GStreamer from Python)", found, "starts", done.returncode == 0, SET_UP)
