@@ -50,7 +50,7 @@ install_packages() { # PACKAGE...
 	fi
 	# Not at the next boot either, and not now where an administrator's policy let them start.
 	local service
-	for service in nginx:nginx-light mosquitto:mosquitto ssh:openssh-server; do
+	for service in nginx:nginx-light mosquitto:mosquitto osmo-ggsn:osmo-ggsn ssh:openssh-server; do
 		if [[ " $* " == *" ${service#*:} "* ]]; then
 			{ update-rc.d "${service%:*}" disable && service "${service%:*}" stop; } >>"$log" 2>&1 ||
 				fail "the service ${service%:*} could not be switched off" "run \`systemctl disable --now ${service%:*}\`"

@@ -73,6 +73,8 @@ def test_provenance_names_machines_and_clocks(finished: Path) -> None:
     start, end = record["testbed"]["clock_offsets_ns"]
     assert set(start) == set(end) == set(ADDRESSES)
     assert record["xdp_modes"] == ["native"]
+    load = json.loads((finished / "results/load/provenance.json").read_text())  # written on the UPF's machine
+    assert load["git_commit"] == record["git_commit"] is not None
 
 
 def test_no_key_is_in_a_result_a_log_or_the_archive(finished: Path, testbed: Testbed) -> None:  # noqa: F811

@@ -144,9 +144,9 @@ class Testbed:
         return subprocess.run([*enter, *argv], capture_output=True, text=True)
 
     def link(self, role: str, state: str) -> None:
-        """Set the controller's end of the management link `up` or `down`."""
-        with IPRoute() as ip:
-            ip.link("set", index=ip.link_lookup(ifname=_device(role))[0], state=state)
+        """Set the machine's end of the management link `up`, or `down`: nothing says so to the connection."""
+        done = self.inside(role, "ip", "link", "set", "mgmt", state)
+        assert done.returncode == 0, done.stderr
 
 
 def _device(role: str) -> str:

@@ -52,6 +52,7 @@ def test_machines_that_are_fit_pass_and_nothing_is_left_there(testbed: Testbed) 
     assert found[USER_PLANE, "UE's address"] == UE
     assert found[USER_PLANE, "data network reaches the UE"] == f"{UE} answers {DN}"
     assert found[USER_PLANE, "PDU session"] == f"TEID {UPLINK_TEID:#x} on {N3}"
+    assert found[USER_PLANE, "ping through the tunnel"].startswith("3 of 3 answered")
     assert not any(testbed.folder(role).exists() for role in ADDRESSES)
     assert {role: testbed.inside(role, "ip", "-o", "link").stdout for role in ADDRESSES} == devices
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.forests import converted, noisy_forest
 from tests.testbed.machines import FOLDER, PREFIX, Testbed, testbed  # noqa: F401  # a fixture
 
 from upfml import tables
@@ -16,7 +17,7 @@ from upfml.arms import Arm
 from upfml.errors import UserError
 from upfml.meter import MeterProcess
 from upfml.testbed.bed import Bed, bed_of
-from upfml.testbed.check import check
+from upfml.testbed.check import check, echo
 from upfml.testbed.namespaces import DN, N3, N6, QFI, UE, UPLINK_TEID
 from upfml.testbed.ssh import SshBed
 
@@ -98,6 +99,18 @@ def test_an_agent_and_the_meter_work_there(bed: SshBed, tmp_path: Path) -> None:
     assert (tmp_path / "sampling/mpstat.json").stat().st_size > 0
     assert meter.machine()["kernel"]
     assert agent.xdp_mode == "native"
+
+
+def test_a_user_plane_in_user_space_forwards_what_was_found(bed: Bed, tmp_path: Path) -> None:
+    """The arm afxdp, which has to know tunnels and way: nobody has told it, the probe has."""
+    model = converted(noisy_forest(trees=3, depth=3), tmp_path)
+    agent = AgentProcess(CONFIG, Arm("afxdp"), bed, model, tmp_path / "work")
+    agent.attach()
+    echo(bed, "tcp", 100_000, tmp_path)
+    agent.detach()
+    counts = agent.end()["user_space"]
+    assert counts["forwarded"] > 70
+    assert counts["unknown_teid"] == 0
 
 
 @pytest.mark.parametrize(

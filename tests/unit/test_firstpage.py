@@ -57,7 +57,8 @@ BREAKS: dict[str, Any] = {
 }
 PROVENANCE = {
     "git_commit": "0123456789abcdef", "git_changes": False, "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
-    "xdp_modes": ["native"], "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T01:00:00+00:00",
+    "testbed": {"kind": "namespaces"}, "xdp_modes": ["native"],
+    "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T01:00:00+00:00",
 }  # fmt: skip
 
 

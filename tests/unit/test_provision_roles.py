@@ -317,17 +317,59 @@ def test_machine_that_cannot_be_reached_is_one_finding_with_the_remedy_of_ssh() 
     assert (failed.check, failed.found, failed.remedy) == ("runs commands", "cannot connect to ran", "start sshd there")
 
 
-def test_session_is_told_with_its_tunnel_and_way() -> None:
+PINGED = "3 packets transmitted, 3 received, 0% packet loss, time 402ms\nrtt min/avg/max/mdev = 0.412/0.5/0.6/0.1 ms\n"
+UNANSWERED = "3 packets transmitted, 0 received, 100% packet loss, time 402ms\n"
+
+
+REACHED: CompletedProcess[str] = CompletedProcess([], 0, "", "")
+
+
+def with_session(
+    monkeypatch: pytest.MonkeyPatch, ping: CompletedProcess[str], on_n3: int, knock: CompletedProcess[str] = REACHED
+) -> list[provision.Finding]:
+    """What is found of a session where ping and knock say this, and so many packets of the ping are seen on N3."""
+    monkeypatch.setattr(fiveg, "tapped", lambda *_: nullcontext({"inner_no_ports": on_n3}))
     uplink = SimpleNamespace(teids=[1, 0x2A], device="ens20", next_hop="10.100.1.3")
-    dn = SimpleNamespace(python="python3", run=lambda argv: CompletedProcess(argv, 0, "", ""))
-    bed = SimpleNamespace(uplink=uplink, ue_address="10.60.0.1", dn_address="10.100.1.3", n3_device="ens19", dn=dn)
+    bed = SimpleNamespace(
+        uplink=uplink, ue_address="10.60.0.1", dn_address="10.100.1.3", n3_device="ens19", upf=None,
+        ran=SimpleNamespace(run=lambda _: ping), dn=SimpleNamespace(run=lambda _: knock, python="python3"),
+    )  # fmt: skip
     host = provision.Host("user plane", provision.run_here)
-    findings = list(fiveg.session(host, lambda: nullcontext(bed)))
+    return list(fiveg.session(host, lambda: nullcontext(bed)))
+
+
+def test_session_is_told_with_its_tunnel_and_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = with_session(monkeypatch, CompletedProcess([], 0, PINGED, ""), 6)
     assert not_ok(findings) == []
     assert [finding.found for finding in findings] == [
         "10.60.0.1", "TEID 0x1, 0x2a on ens19", "10.100.1.3 by ens20, next hop 10.100.1.3",
+        "3 of 3 answered, the fastest after 0.412 ms; 6 packets of it in GTP-U on N3",
         "10.60.0.1 answers 10.100.1.3",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ping", "on_n3", "found"),
+    [
+        (CompletedProcess([], 1, UNANSWERED, ""), 3, "0 of 3 answered; 3 packets of it in GTP-U on N3"),
+        (CompletedProcess([], 0, PINGED, ""), 0, "0 packets of it in GTP-U on N3"),
+        (CompletedProcess([], 127, "", "ping: not found"), 0, "ping: not found"),
+    ],
+)
+def test_ping_that_does_not_go_through_the_tunnel_warns(
+    monkeypatch: pytest.MonkeyPatch, ping: CompletedProcess[str], on_n3: int, found: str
+) -> None:
+    (warned,) = not_ok(with_session(monkeypatch, ping, on_n3))
+    assert (warned.check, warned.verdict) == ("ping through the tunnel", "warning")
+    assert found in warned.found
+
+
+def test_ue_that_the_data_network_does_not_reach_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent: CompletedProcess[str] = CompletedProcess([], 1, "", "Traceback: ...\nTimeoutError: timed out\n")
+    (failed,) = not_ok(with_session(monkeypatch, CompletedProcess([], 0, PINGED, ""), 6, silent))
+    assert (failed.check, failed.verdict) == ("data network reaches the UE", "failed")
+    assert failed.found == "TimeoutError: timed out"
+    assert "ip route add 10.60.0.1 via" in failed.remedy
 
 
 def test_without_a_session_the_reason_is_told() -> None:

@@ -23,6 +23,7 @@ rule causes_page:
         study="results/accuracy_causes.json",
         scores=f"results/train/{DEPLOYED_POINT}/scores.json",
         exactness="results/exactness.json",
+        live=[] if config["replay"] else rules.exactness_run.output.run,
     output:
         "results/accuracy_causes.md",
     log:

@@ -30,7 +30,7 @@ def section(*keys):
     return {key: config[key] for key in keys}
 
 
-# Of a rule whose script is on_upf.py: the one that is run where the UPF is, whose kernel and CPUs it measures.
+# Parameter `testbed` of on_upf.py, which runs a script where the UPF is, whose kernel and CPUs are measured.
 THE_UPF = {key: config["testbed"][key] for key in ("kind", "machines") if key in config["testbed"]}
 
 

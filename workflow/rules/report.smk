@@ -11,6 +11,8 @@ rule paper_vs_here:
         page="results/paper_vs_here.md",
     log:
         "results/logs/paper_vs_here.log",
+    params:
+        testbed=config["testbed"]["kind"],
     message:
         "Comparing with the paper's numbers"
     script:

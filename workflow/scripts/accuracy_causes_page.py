@@ -1,4 +1,4 @@
-"""What each cause costs, to read. In: the study, the scores of the training, exactness, as JSON. Out: Markdown."""
+"""What each cause costs, to read. In: the study, scores, exactness, its live run, as JSON. Out: Markdown."""
 
 from pathlib import Path
 
@@ -10,10 +10,11 @@ with rule(snakemake):
     inputs = snakemake.input
     exactness = tables.read_json(inputs.exactness)
     live: page.Live | None = None
-    if "live" in exactness:
+    if inputs.live:
         live = {
             "heldout_accuracy": tables.read_json(inputs.scores)["random"]["accuracy"],
             "live_accuracy": exactness["live"]["sklearn"]["accuracy_pct"] / 100,
+            "xdp_mode": tables.read_json(inputs.live)["xdp_mode"],
         }
     with tables.whole_file(Path(snakemake.output[0])) as partial:
         partial.write_text(page.markdown(tables.read_json(inputs.study), live))

@@ -11,6 +11,7 @@ with rule(snakemake):
         metrics,
         tables.read_json(snakemake.input.scores),
         tables.read_json(snakemake.input.exactness),
+        apart=snakemake.params.testbed != "namespaces",
     )
     tables.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
     with tables.whole_file(Path(snakemake.output.page)) as partial:

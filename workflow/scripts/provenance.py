@@ -5,8 +5,11 @@ from upfml.glue import rule
 
 with rule(snakemake):
     runs = {path: tables.read_json(path) for path in [snakemake.input.capture, *snakemake.input.runs]}
+    (captured, *_) = runs.values()
     record = provenance.of(
         snakemake.params.config,
+        {fact: captured[fact] for fact in provenance.machine()},
+        testbed=captured["testbed"],
         start=min(run["start"] for run in runs.values()),
         end=max(run["end"] for run in runs.values()),
         runs=list(runs),

@@ -306,6 +306,11 @@ def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[st
     )
     noisy = metrics.loc[metrics["metric"] == "noisy", "value"]
     commit = (provenance["git_commit"] or "unknown")[:12]
+    setting = (
+        "one machine plays UE, gNB, UPF and data network, so compare differences, not levels"
+        if provenance["testbed"]["kind"] == "namespaces"
+        else "the UPF's, of three"
+    )
     changed = ", with changes that are not committed" if provenance["git_changes"] else ""
     return [
         f"**Arms**: “the kernel” is the arm {best[KERNEL]}, “user space” the arm {best[USER]}, the strongest of each "
@@ -314,8 +319,7 @@ def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[st
         f"**Noise**: {int(noisy.sum())} of {noisy.size} turns are marked as noisy; they are in all numbers.",
         f"**The paper's numbers**: all {published_rows} stand beside ours, each with interval and verdict, in "
         "“The paper and here”.",
-        f"**Machine**: {provenance['cpus']} CPUs ({provenance['cpu']}), Linux {provenance['kernel']}; one machine "
-        f"plays UE, gNB, UPF and data network, so compare differences, not levels. "
+        f"**Machine**: {provenance['cpus']} CPUs ({provenance['cpu']}), Linux {provenance['kernel']}; {setting}. "
         f"{xdpmode.words(provenance['xdp_modes'])}.",
         f"**Code and time**: commit {commit}{changed}; seed {provenance['seed']}; {provenance['start']} to "
         f"{provenance['end']}.",

@@ -43,6 +43,7 @@ COST_TOLERANCE_FACTOR = 2.0
 
 _ROLES = ("user", "kernel")
 _PLAYERS = "the work of players and server, on the same machine here, is in every level"
+_DECODING = "players decode video on the same machine here"
 
 PAPER_CPUS = 4
 """vCPUs of each of the authors' machines (section 3.3)."""
@@ -188,13 +189,16 @@ class Comparison:
         }
 
 
-def compare(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any]) -> list[Comparison]:
+def compare(
+    metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], *, apart: bool
+) -> list[Comparison]:
     """The paper's numbers, in its order, then what it does not give.
 
-    Takes table `metrics` and the content of scores.json and exactness.json. Raises UserError when no arm of kind kernel
-    or none of kind user was run.
+    Takes table `metrics` and the content of scores.json and exactness.json; `apart` says whether UE, UPF and data
+    network were machines of their own, as in the paper. Raises UserError when no arm of kind kernel or none of kind
+    user was run.
     """
-    return [*_published(metrics, scores, exactness), *_same_windows(exactness), *_beyond(metrics, scores)]
+    return [*_published(metrics, scores, exactness, apart), *_same_windows(exactness), *_beyond(metrics, scores)]
 
 
 def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
@@ -222,7 +226,9 @@ def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
     ]
 
 
-def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any]) -> list[Comparison]:
+def _published(
+    metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], apart: bool
+) -> list[Comparison]:
     here = {role: arms.papers(role, metrics["arm"].unique()) for role in _ROLES}
 
     def of(role: str, metric: str) -> pd.Series[float]:
@@ -269,7 +275,7 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[st
         f"the two numbers time unlike things, trees alone against statistics and call; trees alone are × "
         f"{_number(same_work.value)}"
     )
-    wake_ups = _why_wake_ups(metrics, here["kernel"])
+    wake_ups = "; ".join(filter(None, [_why_wake_ups(metrics, here["kernel"]), "" if apart else _PLAYERS]))
     cpus = _cpus(metrics)
     shares = f"a share of all CPUs: {cpus} here, {PAPER_CPUS} in the paper, so equal work is × {PAPER_CPUS / cpus:.2g}"
     narrow = f"the tolerance of {ACCURACY_TOLERANCE_POINTS:g} point is wider than the number itself: see the direction"
@@ -347,14 +353,14 @@ def _published(metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[st
             "user",
             mean_over_trials(of("user", "cpu_usr_p25"), _PERCENT),
             "here the first quartile of the seconds; the paper says that most lie between 5 and 7 %",
-            why="players decode video on the same machine here",
+            why="" if apart else _DECODING,
         ),
         row(
             "CPU usr, upper edge of the bulk",
             "user",
             mean_over_trials(of("user", "cpu_usr_p75"), _PERCENT),
             "here the third quartile of the seconds",
-            why="players decode video on the same machine here",
+            why="" if apart else _DECODING,
         ),
         *pair(
             "context switches",
@@ -386,15 +392,15 @@ def _why_running_windows(metrics: pd.DataFrame, kernel: str) -> str:
 
 
 def _why_wake_ups(metrics: pd.DataFrame, kernel: str) -> str:
-    """What the paper's kernel arm costs for each packet, and what one costs that wakes nobody for each."""
+    """What the paper's kernel arm costs for each packet, and what one that wakes nobody does; empty without both."""
     quiet = STRONGEST["kernel"]
     costs = {arm: by_trial(metrics, arm, "cpu_direct") for arm in (kernel, quiet)}
     if kernel == quiet or any(cost.empty for cost in costs.values()):
-        return _PLAYERS
+        return ""
     words = [f"{arm} {cost.mean():.2f} %" for arm, cost in costs.items()]
     return (
         f"to tell user space of every packet costs more than to classify it: program and reader took {words[0]} of the "
-        f"CPUs, {words[1]} with a decision a window; {_PLAYERS}"
+        f"CPUs, {words[1]} with a decision a window"
     )
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 _PACKAGES = ("emlearn", "matplotlib", "numpy", "pandas", "pyroute2", "scikit-learn", "scipy", "snakemake")
 _ROOT = Path(__file__).resolve().parents[2]
+COPIED = "code.json"
+"""Beside workflow/, in a copy without its repository, as the test bed `ssh` puts on its machines."""
 
 
 def now() -> str:
@@ -28,13 +30,22 @@ def of(config: Mapping[str, Any], on: Mapping[str, Any] | None = None, **facts: 
     `facts` says what only its maker knows.
     """
     return {
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        **code(),
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "seed": config["seed"],
         **(on or machine()),
         "clock": "CLOCK_MONOTONIC",
         **facts,
+    }
+
+
+def code() -> dict[str, Any]:
+    """Which code this is: the commit, and whether there are changes to it; a copy of the code has that in COPIED."""
+    if (_ROOT / COPIED).exists():
+        return dict(json.loads((_ROOT / COPIED).read_text()))
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
 
 

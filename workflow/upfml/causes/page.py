@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from upfml import xdpmode
 from upfml.causes.chains import FIRST_WINDOW, KERNEL_WINDOWS, USER
 
 Row = Mapping[str, Any]
@@ -18,6 +19,7 @@ class Live(TypedDict):
 
     heldout_accuracy: float
     live_accuracy: float
+    xdp_mode: str  # of the live run
 
 
 _HEAD = """# Where accuracy goes between scikit-learn and the kernel
@@ -144,7 +146,7 @@ def verdict(study: Mapping[str, Any], live: Live | None = None) -> list[str]:
         heldout, later = 100 * live["heldout_accuracy"], 100 * live["live_accuracy"]
         lines.append(
             f"{unseen}. Here, with one model and equal arithmetic, that alone is {_signed(later - heldout)} points "
-            f"({heldout:.2f} % held out, {later:.2f} % live)."
+            f"({heldout:.2f} % held out, {later:.2f} % live, {xdpmode.words([live['xdp_mode']])})."
         )
     return [f"- {line}" for line in lines]
 

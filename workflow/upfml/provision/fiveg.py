@@ -5,13 +5,17 @@ Only the session is needed. Everything else can be another product, so that its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from upfml.errors import UserError
 from upfml.provision.finding import Finding
 from upfml.provision.host import Host
 from upfml.testbed.bed import Bed
+from upfml.testbed.tap import tapped
 
 UERANSIM = {"UERANSIM": ("nr-gnb", "nr-ue")}
 CORES = {
@@ -88,12 +92,32 @@ def session(host: Host, entering: Callable[[], AbstractContextManager[Bed]]) -> 
             yield host.finding("PDU session", f"TEID {teids} on {bed.n3_device}", wanted, True, "")
             way = f"{bed.dn_address} by {bed.uplink.device}, next hop {bed.uplink.next_hop}"
             yield host.finding("UPF's way to N6", way, "", True, "")
-            yield from _downlink(host, bed)
+            yield ping(host, bed)
+            yield knock(host, bed)
     except UserError as error:
         yield host.finding("PDU session", error.cause, wanted, False, error.remedy)
 
 
-def _downlink(host: Host, bed: Bed) -> Iterator[Finding]:
+def ping(host: Host, bed: Bed) -> Finding:
+    """Whether the data network answers the UE's pings, and N3 carries them as GTP-U."""
+    with TemporaryDirectory() as work, tapped(bed.upf, bed.n3_device, bed.ue_address, Path(work, "tap.log")) as seen:
+        done = bed.ran.run(
+            ["ping", "-n", "-q", "-c", "3", "-i", "0.2", "-W", "2", "-I", bed.ue_address, bed.dn_address]
+        )
+    counts = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
+    sent, answered = map(int, counts.groups()) if counts else (0, 0)
+    fastest = re.search(r"= ([\d.]+)/", done.stdout)
+    on_n3 = seen.get("inner_no_ports", 0)  # the parser's word for what is neither TCP nor UDP
+    found = f"{answered} of {sent} answered" + (f", the fastest after {fastest[1]} ms" if fastest else "")
+    found = f"{found}; {on_n3} packets of it in GTP-U on N3" if counts else " ".join(done.stderr.split())[-200:]
+    ok = 0 < sent == answered and on_n3 >= sent
+    remedy = (
+        "let the data network answer pings, or see by the test of the test bed (results/testbed.json) whether TCP does"
+    )
+    return host.finding("ping through the tunnel", found, "answered, and in GTP-U on N3", ok, remedy, "warning")
+
+
+def knock(host: Host, bed: Bed) -> Finding:
     """Whether the data network can open connections to the UE, which serves the video: NAT on the UPF hides it."""
     done = bed.dn.run([bed.dn.python, "-c", _KNOCK, bed.ue_address, bed.dn_address])
     why = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
@@ -102,4 +126,4 @@ def _downlink(host: Host, bed: Bed) -> Iterator[Finding]:
         f"on dn, `ip route add {bed.ue_address} via` the UPF's address on N6; on the UPF, forwarding"
         " (`sysctl net.ipv4.ip_forward=1`) and no NAT or firewall between N6 and the UE"
     )
-    yield host.finding("data network reaches the UE", found, "an answer", done.returncode == 0, remedy)
+    return host.finding("data network reaches the UE", found, "an answer", done.returncode == 0, remedy)

@@ -24,6 +24,7 @@ from subprocess import CompletedProcess
 from typing import Any, TypeVar
 
 import asyncssh
+from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from upfml import tables
 from upfml.errors import UserError
@@ -64,8 +65,7 @@ class Connection:
         self._thread.start()
         try:
             self.call(self._open())
-            if self.machine.sudo:
-                self._try_sudo()
+            self._try()
         except BaseException:
             self.close()
             raise
@@ -126,6 +126,14 @@ class Connection:
             err += f"{argv[0]}: not found"
         return CompletedProcess(list(argv), status, out, err)
 
+    def attend(self, argv: Sequence[str], log: Path) -> int:
+        """Run a command as root until it ends, whatever it writes appended to `log`: its status.
+
+        Its standard input stays open for as long and ends with the connection, or when this call is interrupted: it has
+        to end then. Raises UserError when the connection is lost.
+        """
+        return self.call(self._attend(self.command(argv), log))
+
     def put(self, files: Mapping[str, Path], folder: str, leave_out: str = "") -> None:
         """Copy files and folders to `folder`/NAME, with their modes and without files called `leave_out`.
 
@@ -162,6 +170,7 @@ class Connection:
     def get(self, names: Sequence[str], folder: str, into: Path) -> None:
         """Copy `folder`/NAME there, files or folders, to `into`/NAME here, with their modes. Raises UserError."""
         argv = ["env", "LC_ALL=C", "tar", "-c", "-h", "--hard-dereference", "-f", "-", "-C", folder, "--", *names]
+        unreadable = ""
         with self._transfer:
             process = self.call(self._start(self.command(argv)))
             try:
@@ -170,8 +179,8 @@ class Connection:
                     _unpack(archive, [PurePosixPath(name) for name in names], into)
                 while source.read(_CHUNK_BYTES):  # tar pads what it writes
                     pass
-            except tarfile.ReadError:
-                pass  # tar has ended early, and says why
+            except tarfile.ReadError as error:  # tar has ended early, and says why
+                unreadable = str(error)
             except OSError as error:
                 self.soon(process.close)
                 raise UserError(
@@ -181,9 +190,10 @@ class Connection:
                 self.soon(process.close)
                 raise
             status, complaint = self.call(self._end(process))
-        if status not in (0, _CHANGED):
+        if status not in (0, _CHANGED) or unreadable:
             raise UserError(
-                f"cannot fetch from {self.name}: {complaint}", f"see the logs of the run, and {folder} while it lasts"
+                f"cannot fetch from {self.name}: {complaint or unreadable}",
+                f"see the logs of the run, and {folder} while it lasts",
             )
 
     async def session(
@@ -199,6 +209,8 @@ class Connection:
         known = self._known_hosts()
         keys = await self._keys()
         try:
+            found = await asyncio.get_running_loop().getaddrinfo(machine.address, machine.port, type=socket.SOCK_STREAM)
+            self._client.address = str(found[0][4][0])
             self._ssh, _ = await asyncssh.create_connection(
                 lambda: self._client,
                 machine.address,
@@ -206,6 +218,7 @@ class Connection:
                 username=machine.user,
                 config=None,
                 known_hosts=known,
+                server_host_key_algs=self._host_key_algorithms(known),
                 client_keys=keys,
                 agent_path=None,
                 preferred_auth="publickey",
@@ -215,14 +228,14 @@ class Connection:
                 keepalive_interval=KEEPALIVE_S,
                 keepalive_count_max=KEEPALIVE_COUNT,
             )
-        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-            raise self._host_key_refused(known, error) from error
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise self._host_key_refused(known) from error
         except asyncssh.PermissionDenied as error:
             whose = f"the key {machine.key}" if machine.key else "any key that ssh-agent holds"
             raise UserError(
                 f"{self.name} does not let {machine.user} log in with {whose}",
-                f"put the public key into ~{machine.user}/.ssh/authorized_keys there, or mend user and key of"
-                " testbed.machines (root also needs PermitRootLogin in sshd_config)",
+                f"put the public key into ~{machine.user}/.ssh/authorized_keys there, or mend the machine's user or key"
+                " (root also needs PermitRootLogin in sshd_config)",
             ) from error
         except (asyncssh.Error, OSError) as error:
             raise self._no_way(error) from error
@@ -237,6 +250,21 @@ class Connection:
                 f"cannot read {path}, which has to have the host key of {self.name}: {_reason(error)}",
                 self._how_to_know("mend testbed.machines.known_hosts, or make that file"),
             ) from error
+
+    def _known(self, known: asyncssh.SSHKnownHosts) -> tuple[Sequence[asyncssh.SSHKey], Sequence[asyncssh.SSHKey]]:
+        """The machine's keys and authorities in known_hosts."""
+        machine = self.machine
+        port = None if machine.port == _SSH_PORT else machine.port
+        keys, authorities, *_ = known.match(machine.address, self._client.address, port)
+        return keys, authorities
+
+    def _host_key_algorithms(self, known: asyncssh.SSHKnownHosts) -> list[str]:
+        """Those of known keys first, then all: a machine with a new key of another type is to show it."""
+        keys, authorities = self._known(known)
+        certificates = get_default_certificate_algs() if authorities else []
+        of_known = [algorithm for key in keys for algorithm in key.sig_algorithms]
+        every = [*certificates, *of_known, *get_default_public_key_algs()]
+        return list(dict.fromkeys(algorithm.decode() for algorithm in every))
 
     async def _keys(self) -> list[asyncssh.SSHKey] | list[asyncssh.SSHKeyPair]:
         path = self.machine.key
@@ -268,15 +296,10 @@ class Connection:
             )
         return held
 
-    def _host_key_refused(self, known: asyncssh.SSHKnownHosts, error: asyncssh.Error) -> UserError:
+    def _host_key_refused(self, known: asyncssh.SSHKnownHosts) -> UserError:
         machine = self.machine
         presented = f", {self._client.presented}" if self._client.presented else ""
-        address = self._client.address or machine.address
-        keys, authorities, *_ = known.match(
-            machine.address, address, None if machine.port == _SSH_PORT else machine.port
-        )
-        if not keys and not authorities and isinstance(error, asyncssh.KeyExchangeFailed):
-            return self._no_way(error)
+        keys, authorities = self._known(known)
         if keys or authorities:
             return UserError(
                 f"the host key of {self.name}{presented}, has changed: it is not the one in {machine.known_hosts}."
@@ -320,10 +343,16 @@ class Connection:
             remedy = "see that an SSH server listens there, and its log (`journalctl -u ssh`)"
         return UserError(cause, remedy)
 
-    def _try_sudo(self) -> None:
-        status, _, complaint = self.call(self._run(self.command(["true"])))
+    def _try(self) -> None:
+        """See that commands run as root and that nothing else writes where they do."""
+        user = self.machine.user
+        status, out, complaint = self.call(self._run(self.command(["true"])))
+        if out:
+            raise UserError(
+                f"the login shell of {user} on {self.name} prints {out.strip()[:80]!r} before any command",
+                "have its start-up files (.bashrc, .ssh/rc) print in interactive shells only",
+            )
         if status != 0:
-            user = self.machine.user
             raise UserError(
                 f"{self.name} does not let {user} become root: {' '.join(complaint.split()) or f'status {status}'}",
                 f"put `{user} ALL=(root) NOPASSWD: ALL` into /etc/sudoers.d there (visudo -f), or log in as root",
@@ -339,6 +368,17 @@ class Connection:
             return NO_ANSWER, "", ""
         return self._status(done), _text(done.stdout), _text(done.stderr)
 
+    async def _attend(self, line: str, log: Path) -> int:
+        assert self._ssh is not None
+        process = await self._ssh.create_process(line, stderr=asyncssh.STDOUT, encoding=None)
+        try:
+            while data := await process.stdout.read(_CHUNK_BYTES):
+                with log.open("ab") as out:
+                    out.write(data)
+            return self._status(await process.wait())
+        finally:
+            process.close()
+
     async def _start(self, line: str) -> asyncssh.SSHClientProcess[bytes]:
         assert self._ssh is not None
         return await self._ssh.create_process(line, encoding=None)
@@ -349,7 +389,7 @@ class Connection:
             process.stdin.write_eof()
         done = await process.wait()
         complaint = _text(done.stderr).strip().splitlines()
-        return self._status(done), complaint[0].removeprefix("tar: ") if complaint else f"status {done.returncode}"
+        return self._status(done), complaint[0].removeprefix("tar: ") if complaint else ""
 
     def _status(self, done: asyncssh.SSHCompletedProcess) -> int:
         if done.returncode is None:
@@ -359,6 +399,8 @@ class Connection:
     def _cannot_write(self, folder: str, complaint: str) -> UserError:
         free = self.run(["df", "-h", "--output=avail,size,target", folder]).stdout.splitlines()
         room = dict(zip(("free", "size", "on"), free[1].split(maxsplit=2), strict=False)) if len(free) > 1 else {}
+        if "Wrote only" in complaint:  # how tar says that the disk became full within a block
+            complaint = f"No space left on device: {complaint}"
         there = " ({free} free of {size} on {on})".format(**room) if len(room) == 3 else ""
         return UserError(
             f"cannot write to {folder} on {self.name}: {complaint}{there}",
@@ -420,7 +462,7 @@ class _Stopped(Exception):
 
 
 class _Client(asyncssh.SSHClient):
-    """Hears of the connection's end, and remembers which host key was refused."""
+    """Hears of the connection's end, and remembers which host key was refused, of which address."""
 
     def __init__(self, on_lost: Callable[[Exception | None], None]) -> None:
         self.presented = ""

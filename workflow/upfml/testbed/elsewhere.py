@@ -7,21 +7,29 @@ On the test bed `namespaces` that is this machine. Over SSH the script's inputs 
 from __future__ import annotations
 
 import logging
+import os
 import runpy
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upfml import tables
 from upfml.errors import UserError
-from upfml.testbed.host import Host
+
+if TYPE_CHECKING:
+    from upfml.testbed.remote import RemoteHost
 
 log = logging.getLogger(__name__)
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 _RESULTS = "results"
+_GRACE_S = 10.0
+"""In which a script that is interrupted takes down what it has put up."""
 
 
 class _Files(list[str]):
@@ -49,7 +57,7 @@ def run(snakemake: Any, script: str) -> None:
         _run_on(upf, snakemake, script)
 
 
-def _run_on(upf: Host, snakemake: Any, script: str) -> None:
+def _run_on(upf: RemoteHost, snakemake: Any, script: str) -> None:
     said = Path(snakemake.log[0]).with_suffix(".upf.log")
     said.unlink(missing_ok=True)
     outputs = [Path(path) for path in snakemake.output]
@@ -67,7 +75,7 @@ def _run_on(upf: Host, snakemake: Any, script: str) -> None:
     folders = {path.parent for path in [*outputs, Path(snakemake.log[0])]}
     upf.run(["mkdir", "-p", *sorted(folders)])
     log.info("running %s on the UPF's machine; what it says is in %s", script, said)
-    status = upf.start([upf.python, "-m", "upfml.testbed.elsewhere", rule], log=said).wait()
+    status = upf.attend([upf.python, "-m", "upfml.testbed.elsewhere", rule], said)
     if status:
         tail = said.read_text(errors="replace")[-2000:]
         raise UserError(f"{script} ended on the UPF's machine with status {status}:\n{tail}", f"see {said}")
@@ -78,15 +86,25 @@ def _with_its_folder(path: Path) -> Path:
     return path if path.parent.name == _RESULTS else path.parent
 
 
-def _described(files: Any, upf: Host) -> dict[str, Any]:
+def _described(files: Any, upf: RemoteHost) -> dict[str, Any]:
     """Where the files are on the host, and which have names."""
     numbers = {path: number for number, path in enumerate(files)}
     names = {name: numbers[path] for name, path in files.items() if isinstance(path, str) and path in numbers}
     return {"files": [str(upf.path(Path(path))) for path in files], "names": names}
 
 
+def _end_with_input() -> None:
+    """In a thread: when nobody holds the other end of standard input any more, interrupt the script."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(_GRACE_S)
+    os._exit(1)
+
+
 def main() -> None:
     """On the UPF's machine: the script, with what it has to know of its rule."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Thread(target=_end_with_input, daemon=True).start()
     rule = tables.read_json(sys.argv[1])
     files = {kind: _Files(**rule[kind]) for kind in ("input", "output", "log")}
     stand_in = SimpleNamespace(

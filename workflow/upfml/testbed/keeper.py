@@ -27,7 +27,7 @@ Out: events, one JSON object a line, with `event`:
     started     ident, pid
     failed      ident, reason, missing (whether it was the program that was not found)
     log         ident, text: stderr, and stdout of what does not talk
-    said        ident, line: of stdout, with its line feed if it has one
+    said        ident, text: stdout of what talks; the controller makes lines of it
     exit        ident, status: as subprocess.returncode has it
     clock       ident, realtime_ns, monotonic_ns
     noted       ident: of `afterwards`
@@ -105,7 +105,6 @@ class Child:
         self.process = process
         self.talks = talks
         self.outputs = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
-        self.line = b""  # the beginning of one, of what talks
         self.untold = b""  # what its standard input has not taken yet
         self.ended_at_s: float | None = None
         self.reported = False
@@ -242,19 +241,9 @@ class Keeper:
             self._selector.unregister(pipe)
             pipe.close()
             child.outputs.remove(pipe)
-        if child.talks and pipe is child.process.stdout:
-            *lines, child.line = (child.line + data).split(b"\n")
-            for line in lines:
-                emit("said", ident=child.ident, line=text(line + b"\n"))
-            if not data:
-                self._say_rest(child)
-        elif data:
-            emit("log", ident=child.ident, text=text(data))
-
-    def _say_rest(self, child: Child) -> None:
-        if child.line:
-            emit("said", ident=child.ident, line=text(child.line))
-            child.line = b""
+        else:
+            said = child.talks and pipe is child.process.stdout
+            emit("said" if said else "log", ident=child.ident, text=text(data))
 
     def _reap(self) -> None:
         """Wait for whatever has ended: children, and orphans, whose parent is this process as init."""
@@ -273,7 +262,6 @@ class Keeper:
         if child.ended_at_s is None:
             return
         if not child.reported and (not child.outputs or time.monotonic() >= child.ended_at_s + PIPE_PATIENCE_S):
-            self._say_rest(child)
             emit("exit", ident=child.ident, status=child.process.returncode)
             child.reported = True
             stdin = child.process.stdin

@@ -25,12 +25,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
 import asyncssh
 
-from upfml import bpf
+from upfml import bpf, provenance, tables
 from upfml.errors import UserError
 from upfml.testbed import keeper
 from upfml.testbed.connection import Connection
@@ -88,7 +89,8 @@ class RemoteProcess:
         self._ident = ident
         self._log_file = log_file
         self._status: int | None = None
-        self._said: deque[str] = deque()
+        self._said: deque[str] = deque()  # lines
+        self._begun: list[str] = []  # parts of the next one
         self._logged: list[str] = []
         self._unwritten: OSError | None = None
 
@@ -137,9 +139,15 @@ class RemoteProcess:
     def on_event(self, event: str, fields: Mapping[str, Any]) -> None:
         """Take what the keeper tells of it. Called with the host's `news` held."""
         if event == "said":
-            self._said.append(fields["line"])
+            *lines, rest = fields["text"].split("\n")
+            for line in lines:
+                self._said.append("".join([*self._begun, line, "\n"]))
+                self._begun = []
+            self._begun.append(rest)
         elif event == "exit":
             self._status = fields["status"]
+            if last := "".join(self._begun):
+                self._said.append(last)
         elif self._log_file is None:
             self._logged.append(fields["text"])
         else:
@@ -223,7 +231,8 @@ class RemoteHost:
     def fetch(self, *local: Path) -> None:
         """As Host.fetch."""
         self.raise_if_lost()
-        self._connection.get([_name(path) for path in local], f"{self._folder}/files", Path("/"))
+        if local:
+            self._connection.get([_name(path) for path in local], f"{self._folder}/files", Path("/"))
 
     def run(self, argv: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
         """As Host.run. Raises UserError when the host cannot be reached any more."""
@@ -255,11 +264,22 @@ class RemoteHost:
                 f"cannot start a process on {self.name}: {error}", "install it there: see `snakemake provision`"
             ) from error
 
+    def attend(self, argv: Sequence[str | Path], log: Path) -> int:
+        """Run a command until it ends, not as the keeper's child but beside it: its status. It sees the whole machine.
+
+        The keeper's PID namespace hides other processes and the kernel's threads. Nothing but the end of its standard
+        input tells it that the run has ended early: it has to watch that (elsewhere.py).
+        """
+        self.raise_if_lost()
+        environment = ["env", f"PYTHONPATH={self._folder}/code/workflow", "LC_ALL=C.UTF-8"]
+        return self._connection.attend([*environment, *self._words(argv)], log)
+
     def afterwards(self, argv: Sequence[str]) -> None:
         """Have a command run when the run ends, however it ends.
 
         After the loss of the connection or the controller, too; if the keeper is killed, by the next run.
         """
+        self.raise_if_lost()
         answer = self._connection.call(self._ask("afterwards", argv=list(argv)))
         if answer["event"] == "failed":
             raise self._refused(answer["reason"])
@@ -270,6 +290,7 @@ class RemoteHost:
         Cristian's algorithm (1989): the host's answer is taken for the middle of a round trip, the shortest of
         CLOCK_ROUND_TRIPS; so it is off by half of that at most.
         """
+        self.raise_if_lost()
         return self._connection.call(self._compare_clocks())
 
     def epoch_s(self) -> float:
@@ -296,6 +317,7 @@ class RemoteHost:
 
     def _start(self, words: list[str], *, log_file: Path | None, stdin: str | None, talks: bool) -> RemoteProcess:
         """Raises FileNotFoundError when the program is not there, UserError when it cannot be started otherwise."""
+        self.raise_if_lost()
         process = RemoteProcess(self, next(self._numbers), log_file)
         self._processes[process._ident] = process
         environment = {"PYTHONPATH": f"{self._folder}/code/workflow"}
@@ -320,8 +342,12 @@ class RemoteHost:
         return UserError(f"cannot start a process on {self.name}: {reason}", "see `snakemake provision`")
 
     def _send_code(self) -> None:
-        code = {"workflow/upfml": _PACKAGE, "bpf": bpf.SOURCES}
-        self._connection.put(code, f"{self._folder}/code", leave_out="__pycache__")
+        with TemporaryDirectory() as made:
+            tables.write_json(provenance.code(), Path(made, provenance.COPIED))
+            code = {
+                "workflow/upfml": _PACKAGE, "bpf": bpf.SOURCES, provenance.COPIED: Path(made, provenance.COPIED)
+            }  # fmt: skip
+            self._connection.put(code, f"{self._folder}/code", leave_out="__pycache__")
         linked = self.run([self.python, "-c", _LINK_HEADERS, f"{self._folder}/code/.cache/kernel-headers"])
         if linked.returncode != 0:
             raise self._refused(linked.stderr.strip())
@@ -421,7 +447,7 @@ class RemoteHost:
         """The keeper is gone, or cannot be reached: `why`; without that, the run is over."""
         with self.news:
             if why is None and self._lost is None:
-                for process in self._processes.values():
+                for process in list(self._processes.values()):
                     process.on_end()
             self._lost = self._lost or why or UserError(f"the run on {self.name} is over", "start another")
             self.news.notify_all()
@@ -511,7 +537,7 @@ def _name(local: Path) -> str:
 
 
 def _state(local: Path) -> _State:
-    files = sorted(local.rglob("*")) if local.is_dir() else [local]
+    files = sorted(local.rglob("*")) if local.is_dir() else [local] if local.exists() else []
     return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 

@@ -3,33 +3,30 @@
     python -m upfml.testbed.tap DEVICE UE
 
 It says a line when it listens, and at the end of its input, or at any line of it, the counts as JSON: keys are
-`uplink teid 0x… qfi …`, `downlink …` (qfi `-` without a PDU Session Container, 3GPP TS 38.415), `other session` for
-GTP-U of another UE, `arp` and `other`. Uplink is what comes in.
+`uplink teid 0x… qfi …` and `downlink …` for the UE's TCP and UDP (qfi `-` without a PDU Session Container, 3GPP TS
+38.415), `other session` for another UE's, `arp`, `other` for what is not in GTP-U, and the parser's word for what else
+is. Uplink is what comes in.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import socket
-import struct
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from upfml.errors import UserError
+from upfml.reference.parser import NO_QFI, parse
 from upfml.testbed.host import Host, stop
 
 _PATIENCE_S = 30.0
 _ETH_P_ALL = 3
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 _BUFFER_BYTES = 16 << 20  # all packets wait in it until they are counted
-_ARP, _IPV4 = b"\x08\x06", b"\x08\x00"
-_ETHERNET_BYTES, _UDP_BYTES = 14, 8
-_UDP, _GTPU_PORT, _G_PDU = 17, 2152, 0xFF
-_PDU_SESSION_CONTAINER = 0x85
+_ARP = b"\x08\x06"
 _PACKET_OUTGOING = 4  # linux/if_packet.h
 
 
@@ -64,42 +61,26 @@ def listen(device: str) -> socket.socket:
 
 def read(tap: socket.socket, ue: str) -> Counter[str]:
     """Count what it has got, by what it is to the UE with this IPv4 address."""
-    address = ipaddress.IPv4Address(ue).packed
     seen: Counter[str] = Counter()
     while True:
         try:
             frame, (_, _, kind, *_) = tap.recvfrom(65536)
         except BlockingIOError:
             return seen
-        seen[_named(frame, "downlink" if kind == _PACKET_OUTGOING else "uplink", address)] += 1
+        seen[named(frame, "downlink" if kind == _PACKET_OUTGOING else "uplink", ue)] += 1
 
 
-def _named(frame: bytes, direction: str, ue: bytes) -> str:
+def named(frame: bytes, direction: str, ue: str) -> str:
+    """The key under which a frame is counted."""
     if frame[12:14] == _ARP:
         return "arp"
-    udp_at = _ETHERNET_BYTES + 4 * (frame[_ETHERNET_BYTES] & 0xF) if len(frame) > _ETHERNET_BYTES else 0
-    gtpu = frame[udp_at + _UDP_BYTES :]
-    if (
-        frame[12:14] != _IPV4
-        or frame[_ETHERNET_BYTES + 9] != _UDP
-        or struct.unpack_from("!H", frame, udp_at + 2)[0] != _GTPU_PORT
-        or len(gtpu) < 12
-        or gtpu[1] != _G_PDU
-    ):
-        return "other"
-    # TS 29.281, 5.1: with one of the flags E, S, PN there are four more bytes, of which the last is the type of the
-    # first extension header; each of these has its length in its first byte, and the next one's type in its last.
-    qfi, inner_at, extension = "-", 8, 0
-    if gtpu[0] & 0x07:
-        inner_at, extension = 12, gtpu[11] if gtpu[0] & 0x04 else 0
-    while extension and gtpu[inner_at : inner_at + 1] > b"\0":
-        if extension == _PDU_SESSION_CONTAINER:
-            qfi = str(gtpu[inner_at + 2] & 0x3F)
-        inner_at += 4 * gtpu[inner_at]
-        extension = gtpu[inner_at - 1]
-    if ue not in (gtpu[inner_at + 12 : inner_at + 16], gtpu[inner_at + 16 : inner_at + 20]):
+    parsed = parse(frame)
+    if parsed.packet is None:
+        return parsed.outcome if "gtpu" in parsed.headers else "other"
+    packet = parsed.packet
+    if ue not in (packet.src, packet.dst):
         return "other session"
-    return f"{direction} teid {struct.unpack_from('!I', gtpu, 4)[0]:#x} qfi {qfi}"
+    return f"{direction} teid {packet.teid:#x} qfi {'-' if packet.qfi == NO_QFI else packet.qfi}"
 
 
 def main() -> None:
