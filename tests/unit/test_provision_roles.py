@@ -261,6 +261,11 @@ def test_clock_that_is_off_fails(role: str) -> None:
     assert not_ok(check(role, offset=slow_way)) == []
 
 
+@pytest.mark.parametrize("device", [{"ifname": "ogstun2"}, {"ifname": "gtp0", "linkinfo": {"info_kind": "gtp5g"}}])
+def test_upfs_device_is_known_by_name_or_kind(device: dict[str, Any]) -> None:
+    assert not_ok(check("upf", {"ip -json": links(2, link("x") | device)})) == []
+
+
 def test_chrony_will_do_without_systemd() -> None:
     assert not_ok(check("upf", {"timedatectl": 1, "chronyc -c tracking": "A,B,0,Normal"})) == []
 

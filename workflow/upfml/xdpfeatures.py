@@ -22,6 +22,7 @@ BASIC = "basic"
 """Who has it runs programs in the driver: native XDP."""
 FEATURES = (BASIC, "redirect", "ndo-xmit", "xsk-zerocopy", "hw-offload", "rx-sg", "ndo-xmit-sg")
 """Bits of enum netdev_xdp_act (linux/netdev.h), the lowest first."""
+FAMILY = "netdev"
 _DEV_GET, _VERSION = 1, 1
 
 
@@ -44,7 +45,7 @@ def features(device: str) -> list[str] | None:
     message["attrs"] = [("NETDEV_A_DEV_IFINDEX", socket.if_nametoindex(device))]
     with GenericNetlinkSocket() as netdev:
         try:
-            netdev.bind("netdev", _Device)
+            netdev.bind(FAMILY, _Device)
             answer = netdev.nlm_request(message, msg_type=netdev.prid, msg_flags=NLM_F_REQUEST)[0]
         except NetlinkError:  # the kernel has no such family
             return None
