@@ -175,7 +175,7 @@ def test_report_is_written_for_programs_and_people(tmp_path: Path) -> None:
     assert "failed   mpstat" in text
     assert "failed: upf: mpstat: mpstat: not found. Remedy: " in text
     assert "warning: upf: BTF: none. Remedy: " in text
-    assert text.endswith("1 warnings, 1 failed\n")
+    assert text.endswith("1 warning, 1 failed\n")
     page = paths[2].read_text()
     assert '<tr class="failed"><td>failed</td><td>mpstat</td><td>mpstat: not found</td>' in page
     assert '<tr class="warning"><td>warning</td><td>BTF</td>' in page

@@ -18,7 +18,7 @@ _TITLE = "Are the machines fit for the experiment?"
 _COLUMNS = ("verdict", "check", "found", "wanted", "remedy")
 _STYLE = """
 td { overflow-wrap: anywhere; }
-td:first-child { font-weight: bold; }
+td:first-child { font-weight: bold; white-space: nowrap; }
 .ok td:first-child { color: #1a7f37; }
 .warning td:first-child { color: #9a6700; background: #fff8c5; }
 .failed td:first-child { color: #fff; background: #b42318; }
@@ -58,7 +58,7 @@ class Report:
     def summary(self) -> str:
         """How many checks are ok, and how many are not."""
         counts = Counter(finding.verdict for finding in self.findings)
-        return f"{counts['ok']} ok, {counts['warning']} warnings, {counts['failed']} failed"
+        return f"{counts['ok']} ok, {counts['warning']} warning, {counts['failed']} failed"
 
     def text(self) -> str:
         """A table for each host, then the remedies, those of failures first."""
