@@ -52,6 +52,7 @@ class Program:
     instructions: int  # BPF instructions after verification
     jited_bytes: int
     verified_instructions: int  # that the verifier walked through
+    time_in_front: bool = False  # replayed, it takes a packet's time from before the frame (clock.h: REPLAY_IN_FRONT)
 
 
 def amalgamate(path: Path, include: Sequence[Path], _seen: set[Path] | None = None) -> str:
@@ -146,7 +147,14 @@ class Module:
             if fd < 0:
                 raise KernelRefused(function, _last_word(log.value.decode(errors="replace"), -fd))
         info: ProgInfo = prog_info(fd)
-        return Program(function, fd, info.xlated_prog_len // 8, info.jited_prog_len, info.verified_insns)
+        return Program(
+            function,
+            fd,
+            info.xlated_prog_len // 8,
+            info.jited_prog_len,
+            info.verified_insns,
+            "REPLAY_IN_FRONT" in self.defines,
+        )
 
     def tail_call(self, table: str, slot: int, program: Program) -> None:
         """Put a program into a program array, where others find it to call."""
