@@ -21,7 +21,6 @@
 #define GTPU_QFI_MASK 0x3f
 /* TS 29.281 defines eight types; a G-PDU carries one or two. Bounds the loop for the verifier. */
 #define GTPU_EXTENSIONS_MAX 4
-#define GTPU_REST_MASK 0x3fc /* an extension header has at most 255 units of 4 bytes, of which the first is apart */
 #define QFI_NONE (-1)
 
 struct gtpu_header {
@@ -52,7 +51,6 @@ static __always_inline enum gtpu_outcome gtpu_extensions(struct cursor *cursor, 
 	for (int i = 0; i < GTPU_EXTENSIONS_MAX; i++) {
 		u8 *first4, *last;
 		u32 units;
-		u64 rest; /* bytes behind the first four */
 
 		if (type == GTPU_EXT_NONE)
 			return GTPU_OK;
@@ -64,10 +62,7 @@ static __always_inline enum gtpu_outcome gtpu_extensions(struct cursor *cursor, 
 			return GTPU_EXTENSIONS;
 		if (type == GTPU_EXT_PDU_SESSION_CONTAINER && first4[1] >> GTPU_PDU_TYPE_SHIFT <= GTPU_PDU_TYPE_MAX)
 			gtpu->qfi = first4[2] & GTPU_QFI_MASK;
-		rest = (units - 1) * 4;
-		/* Verifiers before Linux 6.8 do not conclude that units is 1 or more; hide it from the compiler, too, or it drops the mask. */
-		asm volatile("" : "+r"(rest));
-		if (!cursor_skip(cursor, rest & GTPU_REST_MASK))
+		if (!cursor_skip(cursor, (units - 1) * 4))
 			return GTPU_TRUNCATED;
 		last = cursor->at - 1;
 		type = *last;
