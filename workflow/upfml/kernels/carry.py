@@ -11,6 +11,7 @@ import ctypes
 import os
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,19 @@ def write(module: Module, path: Path) -> None:
     tables.write_json({"source": module.source, "defines": module.defines, "maps": maps, "programs": programs}, path)
 
 
-def code_with(code: bytes, descriptors: dict[int, int]) -> bytes:
-    """The same code with other descriptors of maps, by those that it has."""
+def _with_maps(code: bytes, descriptor: Callable[[int], int]) -> bytes:
+    """The same code with another descriptor for each map's."""
     changed = bytearray(code)
     for at in range(0, len(code), _INSTRUCTION.size):
         opcode, registers, offset, immediate = _INSTRUCTION.unpack_from(code, at)
         if opcode == _LOAD_64 and registers >> 4 == _PSEUDO_MAP_FD:
-            _INSTRUCTION.pack_into(changed, at, opcode, registers, offset, descriptors[immediate])
+            _INSTRUCTION.pack_into(changed, at, opcode, registers, offset, descriptor(immediate))
     return bytes(changed)
+
+
+def without_maps(code: bytes) -> bytes:
+    """The same code with no descriptors of maps, to be compared."""
+    return _with_maps(code, lambda _: 0)
 
 
 class _Table:
@@ -101,7 +107,7 @@ class Carried(Module):
 
     def code(self, function: str) -> bytes:
         """As Module.code, with the maps of this kernel."""
-        return code_with(self._programs[function], self._here)
+        return _with_maps(self._programs[function], self._here.__getitem__)
 
     def functions(self) -> list[str]:
         """As Module.functions."""

@@ -6,6 +6,7 @@ events of each subject.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
 import sys
@@ -15,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from upfml import events, tables
-from upfml.bpf import KernelRefused, Program
+from upfml import events, tables, trial
+from upfml.bpf import KernelRefused, Module, Program
 from upfml.classify import kernel
-from upfml.kernels.carry import Carried
+from upfml.kernels.carry import Carried, without_maps
 from upfml.ring import Ring
 from upfml.testrun import TestRun, takes_metadata
 
@@ -49,40 +50,53 @@ def tried(folder: Path, subject: dict[str, Any]) -> dict[str, Any]:
             continue
         found[form] = {"loaded": True, "instructions": sum(program.instructions for program in programs)}
         if subject.get("ring") and (programs[0].time_in_front or takes_metadata()):
-            taken = replayed(folder, module, programs[0], subject["ring"])
+            taken = replayed(folder, module, programs[0], subject)
             name = f"{Path(subject[form]).stem}.npy"
             np.save(folder / "guest" / name, taken)
             counters = module.counters()
-            found[form] |= {"events": name, "lost": counters["event_lost"] + counters["inference_broken"]}
+            found[form] |= {"events": name, "counters": {key: count for key, count in counters.items() if count}}
         if "events" in found[form] or not subject.get("ring"):
             break
     return found
 
 
-def replayed(folder: Path, module: Carried, program: Program, table: str) -> np.ndarray:
-    """The events that a program sends for the plan's packets."""
-    run, ring = TestRun(program), Ring(module, table, _EVENTS[table])
+def replayed(folder: Path, module: Carried, program: Program, subject: dict[str, Any]) -> np.ndarray:
+    """The events that a program sends for the plan's captures, one after the other."""
+    run, ring = TestRun(program), Ring(module, subject["ring"], _EVENTS[subject["ring"]])
     taken = []
-    for path in sorted((folder / "packets").iterdir()):
-        batch = np.load(path)
-        run.batch(batch, len(batch))
-        taken.append(ring.take())
+    for capture in subject["captures"]:
+        for path in sorted(folder.glob(f"{capture}-*.npz")):
+            with np.load(path) as packets:
+                run.batch(packets["batch"], int(packets["records"]))
+            taken.append(ring.take())
     return np.concatenate(taken)
+
+
+def compiles_alike(folder: Path) -> bool:
+    """Whether BCC makes the same code of the collector in this kernel as it has made in the host's."""
+    subject = next(subject for subject in tables.read_json(folder / "subjects.json") if subject.get("ring") == "packets")
+    carried = Carried(folder / subject["file"])
+    return without_maps(Module(carried.source, carried.defines).code("collect")) == without_maps(carried.code("collect"))
 
 
 def main() -> None:
     """Try every subject."""
     folder = Path(sys.argv[1])
     _say("Python is ready")
-    # Until Linux 5.11 maps count as locked memory.
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with contextlib.suppress(ValueError):  # before Linux 5.11 maps count as locked memory; a container may not raise it
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     (folder / "guest").mkdir()
     began = time.monotonic()
     results = {}
     for subject in tables.read_json(folder / "subjects.json"):
         results[subject["name"]] = tried(folder, subject)
         _say(f"{time.monotonic() - began:.1f} s: {subject['name']}: {results[subject['name']]}")
-    tables.write_json({"release": platform.release(), "subjects": results}, folder / "guest/result.json")
+    trials = trial.results()
+    _say(f"{time.monotonic() - began:.1f} s: trials: {trials}")
+    same = compiles_alike(folder)
+    _say(f"{time.monotonic() - began:.1f} s: BCC makes the same code here: {same}")
+    result = {"release": platform.release(), "subjects": results, "trials": trials, "bcc_same_code": same}
+    tables.write_json(result, folder / "guest/result.json")
 
 
 if __name__ == "__main__":

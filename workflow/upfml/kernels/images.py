@@ -52,6 +52,11 @@ class Image:
         return sorted((self.folder / "modules").iterdir())
 
     @property
+    def log(self) -> Path:
+        """What a guest says on its console."""
+        return self.folder.with_name(f"{self.name}.log")
+
+    @property
     def package(self) -> str:
         """Debian's package and its version."""
         return (self.folder / "package").read_text().strip()

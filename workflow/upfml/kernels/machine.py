@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from upfml.errors import UserError
 from upfml.kernels.images import Image
@@ -65,18 +66,22 @@ def run(image: Image, module: str, share: Path, tell: Tell, patience_s: float = 
     for program in (_QEMU, str(_BUSYBOX)):
         if shutil.which(program) is None:
             raise UserError(f"{program} is not there", "run `make setup`, or apt-get install qemu-system-x86 busybox-static")
-    own = share / "machine"
-    own.mkdir()
-    console = (own / "console.log").open("wb")
+    console = image.log.open("wb")
     began = time.monotonic()
-    command = _command(image, _initramfs(image, module, own), share)
-    with console, subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent
-    ) as qemu:
+    with (
+        console,
+        TemporaryDirectory(dir=share) as own,
+        subprocess.Popen(
+            _command(image, _initramfs(image, module, Path(own)), share),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,
+        ) as qemu,
+    ):
         try:
             assert qemu.stdout is not None
-            lines = _lines(qemu.stdout.fileno(), began + patience_s)
-            for line in lines:
+            for line in _lines(qemu.stdout.fileno(), began + patience_s):
                 console.write(line.encode() + b"\n")
                 console.flush()
                 if line == _BOOTED:
@@ -85,7 +90,7 @@ def run(image: Image, module: str, share: Path, tell: Tell, patience_s: float = 
                     tell(f"{image.name}: {line.removeprefix('upfml: ')}")
         except TimeoutError as error:
             raise UserError(
-                f"{image.name}: the guest did not end in {patience_s:.0f} s; it said last: {last_words(share)}",
+                f"{image.name}: the guest did not end in {patience_s:.0f} s; it said last: {last_words(image)}",
                 "see whether the machine is busy, and run it again",
             ) from error
         finally:
@@ -93,9 +98,9 @@ def run(image: Image, module: str, share: Path, tell: Tell, patience_s: float = 
     return time.monotonic() - began
 
 
-def last_words(share: Path) -> str:
-    """The last lines on a guest's console."""
-    lines = (share / "machine/console.log").read_text(errors="replace").splitlines()
+def last_words(image: Image) -> str:
+    """The last lines on the console of a guest."""
+    lines = image.log.read_text(errors="replace").splitlines()
     return " | ".join(lines[-_LAST_LINES:]) or "nothing"
 
 

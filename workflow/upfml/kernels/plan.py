@@ -22,7 +22,10 @@ from upfml.classify import kernel
 from upfml.delivery import Delivery
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.fuzz.compare import BATCH_FRAMES, records
+from upfml.fuzz.corpus import Corpus, built_in
 from upfml.kernels import carry
+from upfml.reference import parser
 from upfml.reference.forest import Forest
 from upfml.replay.feed import BATCH_PACKETS
 from upfml.synthetic import noisy_forest, trace
@@ -33,7 +36,18 @@ DELIVERIES = ("ring", "perf")
 FLOW_TABLES = ("lru", "hash")
 
 _OLD_FORM = {"REPLAY_IN_FRONT": None, "FLOW_UNLOCKED": None}
-_TRIAL_FOREST = {"trees": 10, "depth": 8}
+_MUTANT_BATCHES = 9
+_FOREST = {"trees": 10, "depth": 8}
+
+
+def _mutants() -> Iterator[list[bytes]]:
+    """Batches of frames of every kind that the parser knows, and of such as it should not trust, from a seed."""
+    corpus, batch = Corpus(seed=1), built_in()
+    for _ in range(_MUTANT_BATCHES):
+        yield batch
+        for frame in batch:
+            corpus.add(frame, parser.parse(frame))
+        batch = [corpus.mutant() for _ in range(BATCH_FRAMES)]
 
 
 class Plan:
@@ -43,12 +57,13 @@ class Plan:
         """Compile everything into `folder`. `short`: ring buffers and the LRU table only; `old`: second forms, too."""
         self._folder, self._old = folder, old
         self.packets = trace()
-        self._forest = noisy_forest(**_TRIAL_FOREST)
+        self._forest = noisy_forest(**_FOREST)
         self.expected = exactness.expected(self.packets, DEFINITION, "window", Forest(self._forest, "soft"))
         deliveries, flow_tables = (("ring",), ("lru",)) if short else (DELIVERIES, FLOW_TABLES)
-        (folder / "packets").mkdir()
         for number, batch in enumerate(frames.batches(self.packets, BATCH_PACKETS)):
-            np.save(folder / f"packets/{number:04}.npy", batch)
+            np.savez(folder / f"trace-{number:04}.npz", batch=batch, records=len(batch))
+        for number, some in enumerate(_mutants()):
+            np.savez(folder / f"mutants-{number:04}.npz", batch=records(some), records=len(some))
         subjects = [*self._without_flows(), *self._collectors(deliveries, flow_tables)]
         for engine in ENGINES:
             subjects += self._classifiers(engine, deliveries, flow_tables)
@@ -66,7 +81,10 @@ class Plan:
     def _collectors(self, deliveries: tuple[str, ...], flow_tables: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         for by, kind in product(deliveries, flow_tables):
             made = collector(DEFINITION, FlowTable(kind), Delivery.of(by, 0), replay=True)
-            subject = self._subject(f"collect {by} {kind}", made) | {"ring": "packets" if by == "ring" else None}
+            subject = self._subject(f"collect {by} {kind}", made) | {
+                "ring": "packets" if by == "ring" else None,
+                "captures": ["trace", "mutants"],
+            }
             if self._old:
                 again = Module(made.source, made.defines | _OLD_FORM)
                 subject["old"] = self._carried(f"{subject['name']} old", again)
@@ -86,7 +104,7 @@ class Plan:
                 )
 
             subject = self._subject(f"classify {engine} {by} {kind}", compiled())
-            subject |= {"model": model.name, "ring": "decisions" if by == "ring" else None}
+            subject |= {"model": model.name, "ring": "decisions" if by == "ring" else None, "captures": ["trace"]}
             if self._old:
                 subject["old"] = self._carried(f"{subject['name']} old", compiled(*_OLD_FORM))
             yield subject
