@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from upfml import convert
 from upfml.engines import tailcall
 from upfml.features import Definition
-from upfml.model import TreeModel, trees_of, untrained
+from upfml.model import TreeModel, round_shares, trees_of, untrained
 from upfml.synthetic import noisy_forest
-from upfml.voting import Voting, round_shares
+from upfml.voting import Voting
 
 INT64 = np.iinfo(np.int64)
 ENDS = [

@@ -23,7 +23,7 @@ def collector(
 ) -> Module:
     """bpf/collect.bpf.c, compiled.
 
-    With `replay` it takes arrival times from packets' metadata; with `stamps` it says when an event was sent.
+    With `replay` it takes packets' own times from TestRun; with `stamps` it says when an event was sent.
     """
     clock = (replay_defines() if replay else {}) | ({"STAMP_STEPS": None} if stamps else {})
     return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **delivery.defines(), **clock})

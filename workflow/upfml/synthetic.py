@@ -7,8 +7,7 @@ import pandas as pd
 
 from upfml import tables
 from upfml.flowkey import TCP, UDP
-from upfml.model import TreeModel, untrained
-from upfml.voting import round_shares
+from upfml.model import TreeModel, round_shares, untrained
 
 _MS = 1_000_000
 

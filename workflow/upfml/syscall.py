@@ -226,7 +226,8 @@ def map_info(fd: int) -> dict[str, int]:
     """Of a map: type (enum bpf_map_type), key_bytes, value_bytes, max_entries, flags."""
     info = _MapInfo()
     _checked(
-        bpf(BPF_OBJ_GET_INFO_BY_FD, _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info))), "BPF_OBJ_GET_INFO_BY_FD"
+        bpf(BPF_OBJ_GET_INFO_BY_FD, _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info))),
+        "BPF_OBJ_GET_INFO_BY_FD",
     )
     return {name: getattr(info, name) for name in ("type", "key_bytes", "value_bytes", "max_entries", "flags")}
 

@@ -2,8 +2,8 @@
 
 One by one from Python, or in batches in C (testrun.c).
 
-A packet's own time is its XDP metadata. Test runs take metadata since Linux 5.15; before, it is the packet's first 8 bytes,
-which the program takes off (bpf/include/clock.h): the same bytes at the same place, without a context that says so.
+A packet's own time is its XDP metadata. Test runs take metadata since Linux 5.15; before, it is the packet's first 8
+bytes, which the program takes off (bpf/include/clock.h): the same bytes, without a context that says what they are.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def takes_metadata() -> bool:
 
 def replay_defines() -> dict[str, int | str | None]:
     """What a program is to be compiled with so that TestRun gives it each packet's own time, on this kernel."""
-    return {"REPLAY_CLOCK": None} | ({} if takes_metadata() else {"REPLAY_IN_FRONT": None})
+    return dict.fromkeys(["REPLAY_CLOCK"] if takes_metadata() else ["REPLAY_CLOCK", "REPLAY_IN_FRONT"])
 
 
 class TestRun:

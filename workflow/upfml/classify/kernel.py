@@ -57,9 +57,10 @@ def compiled(
 ) -> Module:
     """The classifier with the forest of `model`, a folder written by convert.write.
 
-    The engine is the one that the folder was written for. `when` and `emit` are an arm's (arms.py). With `replay` it takes arrival times from packets' metadata;
-    `also` are names to define: STAMP_STEPS, HAND_OUT_PACKETS, FLOW_UNLOCKED (see the C). Raises KernelRefused, and
-    UserError when the model has other features than windows, unless it gets them from elsewhere (`any_features`).
+    The engine is the one that the folder was written for. `when` and `emit` are an arm's (arms.py). With `replay` it
+    takes packets' own times from TestRun; `also` are names to define: STAMP_STEPS, HAND_OUT_PACKETS, FLOW_UNLOCKED,
+    REPLAY_IN_FRONT (see the C). Raises KernelRefused, and UserError when the model has other features than windows,
+    unless it gets them from elsewhere (`any_features`).
     """
     if not any_features:
         inputs.check(model)

@@ -33,7 +33,7 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def own_folder() -> Iterator[Path]:
     """A folder for a run, of which there is one at a time; what a killed one left is removed."""
     images.IMAGES.mkdir(parents=True, exist_ok=True)
     with (images.IMAGES / "lock").open("w") as lock:
@@ -54,7 +54,7 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
     """Boot each kernel and judge it. Raises UserError when a kernel cannot be had, or a guest does not report."""
     if os.geteuid() != 0:
         raise UserError("BPF needs root", "run as root")
-    with _folder() as folder:
+    with own_folder() as folder:
         kernels = [images.get(name, _say) for name in names]
         _say("compiling the programs")
         plan = Plan(folder, short=short, old=any(name in judge.OLD for name in names))
@@ -62,7 +62,7 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
         here = subprocess.run([sys.executable, "-m", _GUEST, folder], stdin=subprocess.DEVNULL, timeout=patience_s)
         if here.returncode:
             raise UserError("the running kernel did not get through", "see the messages above")
-        baseline = judge.judge(RUNNING, tables.read_json(folder / "guest/result.json"), folder, plan)
+        baseline = judge.judge(RUNNING, tables.read_json(folder / "guest/result.json"), plan)
         judged = {RUNNING: baseline | {"seconds": round(time.monotonic() - began, 1)}}
         shutil.rmtree(folder / "guest")
         for image in kernels:
@@ -73,7 +73,7 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
                     f"{image.name}: the guest ended without a report; it said last: {machine.last_words(image)}",
                     f"see {image.log}",
                 )
-            judged[image.name] = judge.judge(image.name, tables.read_json(result), folder, plan, baseline) | {
+            judged[image.name] = judge.judge(image.name, tables.read_json(result), plan, baseline) | {
                 "package": image.package,
                 "seconds_emulated": round(seconds, 1),
             }
@@ -85,13 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; exit status 1 when a kernel fails or something is wrong, 130 after Ctrl-C."""
     options = argparse.ArgumentParser(
         prog="python -m upfml.kernels",
-        description="Boot Debian's kernels in QEMU, load every program there, and compare the decisions on a replayed trace.",
+        description="Boot Debian's kernels in QEMU, load every program there, compare decisions on a replayed trace.",
     )
     options.add_argument(
         "kernels", nargs="*", metavar="KERNEL", help=f"of {', '.join(images.SUITES)}; default: all, one after the other"
     )
     options.add_argument("-o", "--out", type=Path, default=Path("results/kernels.json"), help="default: %(default)s")
-    options.add_argument("--short", action="store_true", help="only ring buffers and the LRU flow table, as in `make test`")
+    options.add_argument(
+        "--short", action="store_true", help="only ring buffers and the LRU flow table, as in `make test`"
+    )
     chosen = options.parse_args(arguments)
     unknown = set(chosen.kernels) - set(images.SUITES)
     if unknown:

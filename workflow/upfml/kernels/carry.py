@@ -29,8 +29,10 @@ _OUTER = re.compile(r'^BPF_ARRAY_OF_MAPS\((?P<outer>\w+), "(?P<inner>\w+)"', re.
 
 def write(module: Module, path: Path) -> None:
     """Write a compiled module to a JSON file: its defines, its maps by name, its programs' code by name."""
-    maps = {name: {"fd": fd, **map_info(fd)} for name, fd in module.maps().items()}
-    inner = {match["outer"]: match["inner"] for match in _OUTER.finditer(amalgamate(SOURCES / module.source, module.include))}
+    maps: dict[str, dict[str, Any]] = {name: {"fd": fd, **map_info(fd)} for name, fd in module.maps().items()}
+    inner = {
+        match["outer"]: match["inner"] for match in _OUTER.finditer(amalgamate(SOURCES / module.source, module.include))
+    }
     for name in maps:
         if name in inner:
             maps[name]["inner"] = inner[name]

@@ -1,7 +1,7 @@
 """What runs in a guest: load every subject of a plan, run those that have a ring on the plan's packets.
 
-`python -m upfml.kernels.guest FOLDER` reads what plan.py has written there, and writes into FOLDER/guest result.json and the
-events of each subject.
+`python -m upfml.kernels.guest FOLDER` reads what plan.py has written there, and writes into FOLDER/guest: result.json,
+and the events of each subject.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import platform
 import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +73,18 @@ def replayed(folder: Path, module: Carried, program: Program, subject: dict[str,
 
 def compiles_alike(folder: Path) -> bool:
     """Whether BCC makes the same code of the collector in this kernel as it has made in the host's."""
-    subject = next(subject for subject in tables.read_json(folder / "subjects.json") if subject.get("ring") == "packets")
+    subject = next(
+        subject for subject in tables.read_json(folder / "subjects.json") if subject.get("ring") == "packets"
+    )
     carried = Carried(folder / subject["file"])
-    return without_maps(Module(carried.source, carried.defines).code("collect")) == without_maps(carried.code("collect"))
+    return without_maps(Module(carried.source, carried.defines).code("collect")) == without_maps(
+        carried.code("collect")
+    )
+
+
+def _outcome(found: dict[str, Any]) -> str:
+    words = [("loaded" if form["loaded"] else f"refused ({form['reason'].split(';')[0]})") for form in found.values()]
+    return "; without the lock ".join(words)
 
 
 def main() -> None:
@@ -86,15 +94,14 @@ def main() -> None:
     with contextlib.suppress(ValueError):  # before Linux 5.11 maps count as locked memory; a container may not raise it
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     (folder / "guest").mkdir()
-    began = time.monotonic()
     results = {}
     for subject in tables.read_json(folder / "subjects.json"):
         results[subject["name"]] = tried(folder, subject)
-        _say(f"{time.monotonic() - began:.1f} s: {subject['name']}: {results[subject['name']]}")
+        _say(f"{subject['name']}: {_outcome(results[subject['name']])}")
+    _say("trying what `snakemake provision` tries")
     trials = trial.results()
-    _say(f"{time.monotonic() - began:.1f} s: trials: {trials}")
+    _say("compiling the collector")
     same = compiles_alike(folder)
-    _say(f"{time.monotonic() - began:.1f} s: BCC makes the same code here: {same}")
     result = {"release": platform.release(), "subjects": results, "trials": trials, "bcc_same_code": same}
     tables.write_json(result, folder / "guest/result.json")
 

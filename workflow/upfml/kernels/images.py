@@ -1,7 +1,7 @@
 """Debian's kernels, downloaded and unpacked, never installed: what of them a guest boots.
 
-Where from: the machine's own apt sources, with the suite replaced, in an apt configuration apart (/etc/apt stays as it is).
-What remains in .cache/kernels/NAME: vmlinuz, and the modules that the guest needs, in the order in which they are loaded.
+Where from: the machine's own apt sources, with the suite replaced, in an apt configuration apart (/etc/apt stays as it
+is). What remains in .cache/kernels/NAME: vmlinuz, and the modules that a guest needs, in the order of loading.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUITES = {
 """The kernels that there are, by the suites of Debian that have them as linux-image-amd64."""
 
 _MODULES = ("virtio_pci", "9p", "9pnet_virtio", "overlay", "veth", "sch_ingress", "cls_bpf", "sch_tbf")
-"""What a guest takes beyond Debian's kernel itself: disks and what upfml.trial tries. Others come as they depend on them."""
+"""What a guest takes beyond vmlinuz, for its files and for what upfml.trial tries. What they depend on comes along."""
 _META = "linux-image-amd64"
 _PATIENCE_S = 600.0
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
@@ -132,7 +132,9 @@ def _fetch(name: str, work: Path) -> None:
 
 def _modules(unpacked: Path) -> dict[str, bytes]:
     """_MODULES and what they depend on, each behind what it needs; those that the kernel has built in are left out."""
-    there = {path.name.split(".ko")[0].replace("-", "_"): path for path in unpacked.glob("lib/modules/*/kernel/**/*.ko*")}
+    there = {
+        path.name.split(".ko")[0].replace("-", "_"): path for path in unpacked.glob("lib/modules/*/kernel/**/*.ko*")
+    }
     found: dict[str, bytes] = {}
 
     def add(name: str) -> None:
@@ -161,8 +163,12 @@ def _run(name: str, argv: Sequence[str], folder: Path | None = None) -> str:
     except FileNotFoundError as error:
         raise UserError(f"{name}: {argv[0]} is not there", "use Debian 12") from error
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"{name}: no end of `{argv[0]}` in {_PATIENCE_S:.0f} s", "see whether the mirror answers") from error
+        raise UserError(
+            f"{name}: no end of `{argv[0]}` in {_PATIENCE_S:.0f} s", "see whether the mirror answers"
+        ) from error
     if done.returncode:
         last = " ".join(done.stderr.split())[-500:]
-        raise UserError(f"{name}: `{' '.join(argv[:1])}` failed: {last}", "see whether the machine's mirror has the suite")
+        raise UserError(
+            f"{name}: `{' '.join(argv[:1])}` failed: {last}", "see whether the machine's mirror has the suite"
+        )
     return done.stdout

@@ -1,10 +1,9 @@
-"""What a kernel did with a plan, against what it should: loaded, or refused for a known reason; and no decision differs."""
+"""What a kernel did with a plan, and what it should: loaded, or refused for a known reason; and no decision differs."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ _NO_EXCHANGE = "BPF_STX uses reserved fields"
 OLD = {"5.10": {"collect": _NO_EXCHANGE, "classify": _NO_EXCHANGE}}
 """Kernels that are expected to refuse the first form of subjects, by how these begin; the second form must then load.
 
-The reason is the kernel's: to 5.10 an atomic exchange (Linux 5.12), which the lock on a flow is made of, is no instruction.
+The reason is in the kernel's words: to 5.10 an atomic exchange (Linux 5.12), of which the lock on a flow is made, is no
+instruction.
 """
 UNTESTED = {
-    "5.4": "Debian has no such kernel in a suite that is still served with bullseye's or later; it has no ring buffer (5.8)",
+    "5.4": "no suite of Debian's has it; without ring buffers (5.8) only the deliveries `-perf` could load there",
     "Ubuntu's kernels": "not in Debian's archive, which is where kernels are taken from",
 }
 _DECISION = [*exactness.CASE, *tables.FEATURES, "predicted"]
@@ -29,16 +29,16 @@ _PACKET = ["t_ns", "iat_ns", "src", "dst", "src_port", "dst_port", "protocol", "
 
 
 def judge(
-    name: str, result: Mapping[str, Any], folder: Path, plan: Plan, baseline: Mapping[str, Any] | None = None
+    name: str, result: Mapping[str, Any], plan: Plan, baseline: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Of a guest's result and events: each subject's outcome, totals, and `problems`, of which there should be none.
+    """Of what a guest has left in the plan's folder: each subject's outcome, totals, and `problems`.
 
     `baseline` is what this made of the running kernel's, whose packet events and counters are to be the same.
     """
     subjects, problems = {}, []
     for subject in plan.subjects:
         of_subject = subject["name"]
-        judged, wrong = _subject(subject, result["subjects"].get(of_subject, {}), OLD.get(name, {}), folder, plan)
+        judged, wrong = _subject(subject, result["subjects"].get(of_subject, {}), OLD.get(name, {}), plan)
         if baseline is not None:
             for same in ("decisions_sha256", "packets_sha256", "counters"):
                 if judged.get(same) != baseline["subjects"][of_subject].get(same):
@@ -63,7 +63,7 @@ def judge(
 
 
 def _subject(
-    subject: Mapping[str, Any], found: Mapping[str, Any], expected: Mapping[str, str], folder: Path, plan: Plan
+    subject: Mapping[str, Any], found: Mapping[str, Any], expected: Mapping[str, str], plan: Plan
 ) -> tuple[dict[str, Any], list[str]]:
     name = subject["name"]
     first, second = found.get("file"), found.get("old")
@@ -85,7 +85,7 @@ def _subject(
     if last["loaded"] and subject.get("ring"):
         if "events" not in last:
             return judged, [*wrong, "nothing was replayed"]
-        judged |= _compared(subject["ring"], np.load(folder / "guest" / last["events"]), plan)
+        judged |= _compared(subject["ring"], np.load(plan.folder / "guest" / last["events"]), plan)
         judged["counters"] = last["counters"]
         lost = sum(last["counters"].get(counter, 0) for counter in ("event_lost", "inference_broken"))
         if judged["differences"] or lost:
@@ -106,8 +106,14 @@ def _compared(ring: str, sent: np.ndarray, plan: Plan) -> dict[str, Any]:
         }
     of_trace = events.packets_table(sent[: len(plan.packets)])
     same_length = len(of_trace) == len(plan.packets)
-    differing = int((of_trace[_PACKET] != plan.packets[_PACKET]).any(axis=1).sum()) if same_length else len(plan.packets)
-    return {"packets": len(sent), "differences": differing, "packets_sha256": hashlib.sha256(sent.tobytes()).hexdigest()}
+    differing = (
+        int((of_trace[_PACKET] != plan.packets[_PACKET]).any(axis=1).sum()) if same_length else len(plan.packets)
+    )
+    return {
+        "packets": len(sent),
+        "differences": differing,
+        "packets_sha256": hashlib.sha256(sent.tobytes()).hexdigest(),
+    }
 
 
 def _sha256(rows: pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ SHARE = Path("/mnt")
 PATIENCE_S = 900.0
 
 _WORKFLOW = Path(__file__).parents[2]
-_QEMU = "qemu-system-x86_64"
+QEMU = "qemu-system-x86_64"
 _BUSYBOX = Path("/bin/busybox")
 _MEMORY_MIB = 2_048
 _BOOTED = "upfml: booted"
@@ -58,14 +58,16 @@ Tell = Callable[[str], None]
 
 
 def run(image: Image, module: str, share: Path, tell: Tell, patience_s: float = PATIENCE_S) -> float:
-    """Boot a kernel and run `python -m MODULE /mnt` there, whose lines go to `tell`; how long it was, in seconds.
+    """Boot a kernel and run `python -m MODULE /mnt` there: the seconds that it took.
 
-    `share` is the guest's /mnt. Call from the main thread only: QEMU ends with it. Raises UserError when QEMU or busybox
-    is missing, or when the guest does not end in time.
+    `share` is the guest's /mnt; lines that the module begins with `upfml: ` go to `tell`. Call from the main thread
+    only: QEMU ends with it. Raises UserError when QEMU or busybox is missing, or when the guest does not end in time.
     """
-    for program in (_QEMU, str(_BUSYBOX)):
+    for program in (QEMU, str(_BUSYBOX)):
         if shutil.which(program) is None:
-            raise UserError(f"{program} is not there", "run `make setup`, or apt-get install qemu-system-x86 busybox-static")
+            raise UserError(
+                f"{program} is not there", "run `make setup`, or apt-get install qemu-system-x86 busybox-static"
+            )
     console = image.log.open("wb")
     began = time.monotonic()
     with (
@@ -135,8 +137,8 @@ def _initramfs(image: Image, module: str, folder: Path) -> Path:
     names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
     with made.open("wb") as out:
         subprocess.run(
-            [_BUSYBOX, "cpio", "-o", "-H", "newc"], cwd=root, input=names.encode(), stdout=out, stderr=subprocess.DEVNULL,
-            check=True, timeout=60,
+            [_BUSYBOX, "cpio", "-o", "-H", "newc"], cwd=root, input=names.encode(), stdout=out,
+            stderr=subprocess.DEVNULL, check=True, timeout=60,
         )  # fmt: skip
     return made
 
@@ -146,7 +148,7 @@ def _command(image: Image, initramfs: Path, share: Path) -> Sequence[str | Path]
         return ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,{options}"]
 
     return [
-        *(_QEMU, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(_MEMORY_MIB)),
+        *(QEMU, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(_MEMORY_MIB)),
         *("-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"),
         *("-kernel", image.vmlinuz, "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1"),
         *files(Path("/"), "root", "readonly=on,multidevs=remap"),

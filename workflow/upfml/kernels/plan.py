@@ -1,8 +1,8 @@
 """What is tried in each kernel: every program of bpf/, compiled here, and the packets that the classifiers get.
 
 A subject is one way to compile a program. Those with a flow table have a second form, for kernels without the atomic
-exchange that the lock on a flow takes (Linux 5.12) and without metadata in test runs (5.15): no lock, and a packet's time
-in front of it. A guest has one CPU, so that the lock decides nothing there.
+exchange that the lock on a flow takes (Linux 5.12) and without metadata in test runs (5.15): no lock, and a packet's
+time in front of it. A guest has one CPU, so that the lock decides nothing there.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from upfml import convert, exactness, frames, native, tables
+from upfml import convert, exactness, frames, tables
 from upfml.bpf import SCHED_CLS, XDP, Module
 from upfml.capture import collector
 from upfml.classify import kernel
@@ -55,7 +54,7 @@ class Plan:
 
     def __init__(self, folder: Path, *, short: bool = False, old: bool = True) -> None:
         """Compile everything into `folder`. `short`: ring buffers and the LRU table only; `old`: second forms, too."""
-        self._folder, self._old = folder, old
+        self.folder, self._old = folder, old
         self.packets = trace()
         self._forest = noisy_forest(**_FOREST)
         self.expected = exactness.expected(self.packets, DEFINITION, "window", Forest(self._forest, "soft"))
@@ -93,11 +92,12 @@ class Plan:
     def _classifiers(
         self, engine: str, deliveries: tuple[str, ...], flow_tables: tuple[str, ...]
     ) -> Iterator[dict[str, Any]]:
-        model = self._folder / f"model-{engine}"
+        model = self.folder / f"model-{engine}"
         convert.write(
             self._forest, 3, engine, model, thresholds="exact", voting="soft", definition=DEFINITION, user_space=False
         )
         for by, kind in product(deliveries, flow_tables):
+
             def compiled(*also: str, by: str = by, kind: str = kind) -> Module:
                 return kernel.compiled(
                     model, DEFINITION, "window", FlowTable(kind), Delivery.of(by, 0), replay=True, also=also
@@ -110,10 +110,10 @@ class Plan:
             yield subject
 
     def _subject(self, name: str, module: Module, kinds: Mapping[str, int] | None = None) -> dict[str, Any]:
-        programs = {function: XDP for function in module.functions()} | dict(kinds or {})
+        programs = dict.fromkeys(module.functions(), XDP) | dict(kinds or {})
         return {"name": name, "file": self._carried(name, module), "programs": programs}
 
     def _carried(self, name: str, module: Module) -> str:
-        path = self._folder / f"{name.replace(' ', '-')}.json"
+        path = self.folder / f"{name.replace(' ', '-')}.json"
         carry.write(module, path)
         return path.name
