@@ -2,9 +2,10 @@
 
 CORES ?= 4
 CONFIG ?=
+KERNELS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all test setup venv lint lock report archive redraw pictures clean help
+.PHONY: all test setup kernels venv lint lock report archive redraw pictures clean help
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
 	snakemake --cores $(CORES) all
@@ -14,6 +15,9 @@ test: setup ## run every test
 
 setup: ## install what the machine lacks: Debian packages, kernel headers, .venv (as root)
 	@envs/setup.sh
+
+kernels: setup ## load and try every program in other kernels (QEMU): KERNELS="5.10 6.1 6.12"
+	PYTHONPATH=workflow python -m upfml.kernels $(KERNELS)
 
 venv: ## make .venv alone; needs no root
 	@bash envs/setup.sh venv

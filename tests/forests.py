@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from upfml import convert
 from upfml.engines import tailcall
 from upfml.features import Definition
-from upfml.model import TreeModel, trees_of, untrained
-from upfml.voting import Voting, round_shares
+from upfml.model import TreeModel, round_shares, trees_of, untrained
+from upfml.synthetic import noisy_forest
+from upfml.voting import Voting
 
 INT64 = np.iinfo(np.int64)
 ENDS = [
@@ -24,15 +25,6 @@ ENDS = [
     *(sign * 2**bits + step for sign in (1, -1) for bits in (24, 31, 32, 46, 53, 62) for step in (-1, 0, 1)),
 ]
 """Integers at which a type, or the spacing of float32 or float64, ends."""
-
-
-def noisy_forest(*, trees: int, depth: int, rows: int = 3_000, seed: int = 0) -> TreeModel:
-    """A forest on features of the size that windows have (means up to 50 ms in us, variances to match)."""
-    random = np.random.default_rng(seed)
-    means, variances = random.integers(0, 50_000, (rows, 2)), random.integers(0, 10**9, (rows, 2))
-    features = np.column_stack([means[:, 0], variances[:, 0], means[:, 1], variances[:, 1]])
-    forest = untrained("random_forest", n_estimators=trees, max_depth=depth, min_samples_leaf=5, seed=seed)
-    return round_shares(forest.fit(features, random.integers(0, 2, rows)))
 
 
 def forest_between(

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * When a packet arrived, ns. Live: CLOCK_MONOTONIC now. Replayed through BPF_PROG_TEST_RUN with REPLAY_CLOCK defined:
- * the recorded time, which travels in the packet's 8 bytes of XDP metadata.
+ * the recorded time, which travels in the packet's 8 bytes of XDP metadata; with REPLAY_IN_FRONT, too, as the packet's own
+ * first 8 bytes, which are taken off here: for kernels whose test runs take no metadata (upfml/testrun.py).
  */
 #pragma once
 
 static __always_inline u64 arrival_ns(struct xdp_md *ctx)
 {
-#ifdef REPLAY_CLOCK
+#ifdef REPLAY_IN_FRONT
+	u64 *recorded = (void *)(long)ctx->data, t_ns;
+
+	if ((void *)(recorded + 1) > (void *)(long)ctx->data_end)
+		return 0;
+	t_ns = *recorded;
+	bpf_xdp_adjust_head(ctx, sizeof(t_ns));
+	return t_ns;
+#elif defined(REPLAY_CLOCK)
 	u64 *recorded = (void *)(long)ctx->data_meta;
 
 	return (void *)(recorded + 1) > (void *)(long)ctx->data ? 0 : *recorded;

@@ -8,6 +8,9 @@
 /* No chain of headers that the parsers follow is longer. A mask, which the verifier understands. */
 #define CURSOR_MAX 0x7fff
 
+/* A number in a header speaks of at most 255 units of 8 bytes to skip. A mask, too. */
+#define CURSOR_SKIP_MAX 0x7ff
+
 struct cursor {
 	void *start; /* of the packet */
 	void *at;
@@ -62,10 +65,17 @@ static __always_inline void cursor_meet(struct cursor *cursor)
 	cursor->at = at;
 }
 
-/* Past `size` bytes, a number read from the packet, which its type or a mask bounds for the verifier; false likewise. */
+/*
+ * Past `size` bytes, a number read from the packet, of at most CURSOR_SKIP_MAX; false likewise. Verifiers before Linux 6.10
+ * do not see that it is bounded where it is a product, or was tested for not being zero.
+ */
 static __always_inline bool cursor_skip(struct cursor *cursor, u32 size)
 {
-	cursor->announced -= size;
-	cursor->at += size;
+	u64 bounded = size;
+
+	asm volatile("" : "+r"(bounded)); /* or the compiler, which does see it, leaves the mask out */
+	bounded &= CURSOR_SKIP_MAX;
+	cursor->announced -= bounded;
+	cursor->at += bounded;
 	return cursor->at <= cursor->end;
 }

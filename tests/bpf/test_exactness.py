@@ -4,36 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from tests.forests import converted, forest_between, noisy_forest
 
-from upfml import exactness, tables
+from upfml import exactness
 from upfml.baselines import Baselines
 from upfml.engines import FILES
 from upfml.features import Definition
-from upfml.flowkey import TCP, UDP
 from upfml.flowtable import FlowTable
 from upfml.reference.forest import Forest
+from upfml.synthetic import trace
 
 DEFINITION = Definition(500_000_000, 1_000)
-_MS = 1_000_000
-
-
-def trace(flows: int = 30, packets: int = 600) -> pd.DataFrame:
-    """A packets table of flows of many kinds: steady, bursty, with pauses of seconds, over IPv4 and IPv6."""
-    random = np.random.default_rng(0)
-    rows = []
-    for number in range(flows):
-        gaps = random.gamma(*[(100, 0.1), (1, 10), (0.1, 100)][number % 3], packets) * _MS
-        gaps[random.random(packets) < 0.01] = 3_000 * _MS
-        times = 10**12 + np.cumsum(gaps).astype("int64")
-        flow = pd.DataFrame({"t_ns": times, "iat_ns": np.diff(times, prepend=times[0] + 1), "src_port": number})
-        src, dst = ("10.60.0.1", "10.70.0.1") if number % 5 else ("2001:db8::1", "2001:db8::2")
-        rows.append(flow.assign(src=src, dst=dst, protocol=(UDP, TCP)[number % 2], length_bytes=100))
-    packets_table = pd.concat(rows).sort_values("t_ns", kind="stable", ignore_index=True)
-    return tables.typed(packets_table.reindex(columns=list(tables.PACKETS.columns), fill_value=0), tables.PACKETS)
 
 
 @pytest.fixture(scope="module")

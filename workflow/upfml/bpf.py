@@ -52,6 +52,7 @@ class Program:
     instructions: int  # BPF instructions after verification
     jited_bytes: int
     verified_instructions: int  # that the verifier walked through
+    time_in_front: bool = False  # replayed, it takes a packet's time from before the frame (clock.h: REPLAY_IN_FRONT)
 
 
 def amalgamate(path: Path, include: Sequence[Path], _seen: set[Path] | None = None) -> str:
@@ -119,15 +120,36 @@ class Module:
                 f"{source} does not compile or its maps cannot be made: {error}",
                 "see the compiler's message above; root and a kernel with BPF are needed (`snakemake provision`)",
             ) from error
-        self.source, self.defines = source, constants
+        self.source, self.defines, self.include = source, constants, [SOURCES, *include]
 
     def __getitem__(self, table: str) -> Any:
         """A map, as BCC's table object."""
         return self._bcc[table.encode()]
 
+    def functions(self) -> list[str]:
+        """The names of its programs."""
+        import bcc
+
+        library, module = bcc.lib, self._bcc.module
+        return [library.bpf_function_name(module, i).decode() for i in range(library.bpf_num_functions(module))]
+
+    def maps(self) -> dict[str, int]:
+        """The descriptors of its maps, by name."""
+        import bcc
+
+        library, module = bcc.lib, self._bcc.module
+        library.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]  # BCC's Python has no use for it
+        library.bpf_table_name.restype = ctypes.c_char_p
+        names = [library.bpf_table_name(module, i).decode() for i in range(library.bpf_num_tables(module))]
+        return {name: library.bpf_table_fd(module, name.encode()) for name in names}
+
+    def code(self, function: str) -> bytes:
+        """The instructions of a program, with the descriptors of its maps in them."""
+        return bytes(self._bcc.dump_func(function.encode()))
+
     def load(self, function: str, kind: int = XDP, ifindex: int = 0) -> Program:
         """Load a program, for the device `ifindex` to run if it is not 0. Raises KernelRefused with the reason."""
-        text = self._bcc.dump_func(function.encode())
+        text = self.code(function)
         code = ctypes.create_string_buffer(text, len(text))
         attr = ProgLoadAttr(
             prog_type=kind,
@@ -146,7 +168,14 @@ class Module:
             if fd < 0:
                 raise KernelRefused(function, _last_word(log.value.decode(errors="replace"), -fd))
         info: ProgInfo = prog_info(fd)
-        return Program(function, fd, info.xlated_prog_len // 8, info.jited_prog_len, info.verified_insns)
+        return Program(
+            function,
+            fd,
+            info.xlated_prog_len // 8,
+            info.jited_prog_len,
+            info.verified_insns,
+            "REPLAY_IN_FRONT" in self.defines,
+        )
 
     def tail_call(self, table: str, slot: int, program: Program) -> None:
         """Put a program into a program array, where others find it to call."""

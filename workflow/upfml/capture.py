@@ -10,6 +10,7 @@ from upfml.bpf import Module
 from upfml.delivery import READ_AT_ONCE, Delivery
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.testrun import replay_defines
 
 
 def collector(
@@ -22,10 +23,9 @@ def collector(
 ) -> Module:
     """bpf/collect.bpf.c, compiled.
 
-    With `replay` it takes arrival times from packets' metadata; with `stamps` it says when an event was sent.
+    With `replay` it takes packets' own times from TestRun; with `stamps` it says when an event was sent.
     """
-    wanted = {"REPLAY_CLOCK": replay, "STAMP_STEPS": stamps}
-    clock: dict[str, int | str | None] = {name: None for name, is_wanted in wanted.items() if is_wanted}
+    clock = (replay_defines() if replay else {}) | ({"STAMP_STEPS": None} if stamps else {})
     return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **delivery.defines(), **clock})
 
 

@@ -26,12 +26,12 @@ from upfml.reference.forest import Forest
 from upfml.replay import feed
 from upfml.voting import Voting
 
-_CASE = ["flow", "t_packet_ns", "window", "packets"]
+CASE = ["flow", "t_packet_ns", "window", "packets"]
 """What names a classification: the flow, the packet that called for it, and the window."""
 
 
 def expected(packets: pd.DataFrame, definition: Definition, when: str, forest: Forest) -> pd.DataFrame:
-    """What the reference classifies in a packets table, and as what: _CASE, FEATURES and predicted.
+    """What the reference classifies in a packets table, and as what: CASE, FEATURES and predicted.
 
     A flow that the kernel began anew (iat_ns of -1) is begun anew here, too.
     """
@@ -43,15 +43,15 @@ def expected(packets: pd.DataFrame, definition: Definition, when: str, forest: F
             for subject in reference.of_flow(times_ns.tolist(), definition, when):
                 case = (name, subject.t_packet_ns, subject.window, subject.packets)
                 rows.append((*case, *subject.features, forest.predict(subject.features)))
-    return pd.DataFrame(rows, columns=[*_CASE, *tables.FEATURES, "predicted"])
+    return pd.DataFrame(rows, columns=[*CASE, *tables.FEATURES, "predicted"])
 
 
 def differences(wanted: pd.DataFrame, found: pd.DataFrame) -> dict[str, int]:
     """How many classifications there are, and how many differ in a feature or in the class.
 
-    Both have _CASE, FEATURES and predicted. One that only one side has differs in both.
+    Both have CASE, FEATURES and predicted. One that only one side has differs in both.
     """
-    both = wanted.merge(found, on=_CASE, how="outer", suffixes=("", "_found"), indicator=True, validate="one_to_one")
+    both = wanted.merge(found, on=CASE, how="outer", suffixes=("", "_found"), indicator=True, validate="one_to_one")
     alone = both["_merge"] != "both"
     features = np.any([both[name] != both[f"{name}_found"] for name in tables.FEATURES], axis=0)
     return {

@@ -12,6 +12,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from upfml.errors import UserError
+from upfml.voting import SOFT_ONE, leaf_votes
 
 TreeModel: TypeAlias = RandomForestClassifier | ExtraTreesClassifier | DecisionTreeClassifier
 
@@ -63,3 +64,13 @@ def check_for_c(model: TreeModel) -> None:
             f"the model's classes are {model.classes_.tolist()}, but its C counts from 0",
             "train it on labels 0, 1, …: on windows of every class",
         )
+
+
+def round_shares(forest: TreeModel) -> TreeModel:
+    """Round the class shares of a trained forest to multiples of 1/SOFT_ONE (voting.py), in place; the same forest.
+
+    Raises UserError when it is no model of trees that vote.
+    """
+    for tree in trees_of(forest):
+        tree.value[:, 0, :] = leaf_votes(tree, "soft") / SOFT_ONE
+    return forest

@@ -8,10 +8,13 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from typing import Any
 
 from upfml.errors import UserError
 
 BPF_MAP_CREATE = 0
+_BPF_MAP_LOOKUP_ELEM = 1
+_BPF_MAP_UPDATE_ELEM = 2
 BPF_PROG_LOAD = 5
 BPF_PROG_TEST_RUN = 10
 _BPF_PROG_GET_FD_BY_ID = 13
@@ -115,6 +118,25 @@ class _InfoAttr(ctypes.Structure):
     _fields_ = [("bpf_fd", u32), ("info_len", u32), ("info", u64)]
 
 
+class _ElementAttr(ctypes.Structure):
+    """bpf_attr for BPF_MAP_LOOKUP_ELEM and BPF_MAP_UPDATE_ELEM."""
+
+    _fields_ = [("map_fd", u32), ("key", u64), ("value", u64), ("flags", u64)]
+
+
+class _MapInfo(ctypes.Structure):
+    """The beginning of struct bpf_map_info."""
+
+    _fields_ = [
+        ("type", u32),
+        ("id", u32),
+        ("key_bytes", u32),
+        ("value_bytes", u32),
+        ("max_entries", u32),
+        ("flags", u32),
+    ]
+
+
 class ProgInfo(ctypes.Structure):
     """struct bpf_prog_info up to verified_insns (5.16 and later; zero on older kernels)."""
 
@@ -172,10 +194,42 @@ def bpf(command: int, attr: ctypes.Structure) -> int:
     return -error
 
 
+def create_map(
+    name: str, kind: int, key_bytes: int, value_bytes: int, entries: int, *, flags: int = 0, inner: int = 0
+) -> int:
+    """A map of a type (enum bpf_map_type): its descriptor; `inner` is that of a map like those in a map of maps.
+
+    Raises OSError.
+    """
+    attr = _MapCreateAttr(kind, key_bytes, value_bytes, entries, flags, inner, map_name=name.encode()[:15])
+    return _checked(bpf(BPF_MAP_CREATE, attr), "BPF_MAP_CREATE")
+
+
 def create_array(name: str, value_bytes: int) -> int:
     """An array map of one entry of zeros that can be mapped into memory: its file descriptor. Raises OSError."""
-    attr = _MapCreateAttr(_BPF_MAP_TYPE_ARRAY, 4, value_bytes, 1, _BPF_F_MMAPABLE, map_name=name.encode())
-    return _checked(bpf(BPF_MAP_CREATE, attr), "BPF_MAP_CREATE")
+    return create_map(name, _BPF_MAP_TYPE_ARRAY, 4, value_bytes, 1, flags=_BPF_F_MMAPABLE)
+
+
+def look_up(fd: int, key: Any, value: Any) -> None:
+    """Read an entry of a map into `value`; both are of ctypes. Raises OSError when it is not there."""
+    attr = _ElementAttr(fd, ctypes.addressof(key), ctypes.addressof(value))
+    _checked(bpf(_BPF_MAP_LOOKUP_ELEM, attr), "BPF_MAP_LOOKUP_ELEM")
+
+
+def update(fd: int, key: Any, value: Any) -> None:
+    """Write an entry of a map. Raises OSError."""
+    attr = _ElementAttr(fd, ctypes.addressof(key), ctypes.addressof(value))
+    _checked(bpf(_BPF_MAP_UPDATE_ELEM, attr), "BPF_MAP_UPDATE_ELEM")
+
+
+def map_info(fd: int) -> dict[str, int]:
+    """Of a map: type (enum bpf_map_type), key_bytes, value_bytes, max_entries, flags."""
+    info = _MapInfo()
+    _checked(
+        bpf(BPF_OBJ_GET_INFO_BY_FD, _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info))),
+        "BPF_OBJ_GET_INFO_BY_FD",
+    )
+    return {name: getattr(info, name) for name in ("type", "key_bytes", "value_bytes", "max_entries", "flags")}
 
 
 def create_link(program: int, ifindex: int, attach_type: int, flags: int) -> int:

@@ -1,6 +1,9 @@
 """Run an XDP program on given packets (BPF_PROG_TEST_RUN): the real program, the real kernel, no network.
 
 One by one from Python, or in batches in C (testrun.c).
+
+A packet's own time is its XDP metadata. Test runs take metadata since Linux 5.15; before, it is the packet's first 8
+bytes, which the program takes off (bpf/include/clock.h): the same bytes, without a context that says what they are.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from upfml import native
-from upfml.bpf import Program
+from upfml.bpf import XDP, Program
 from upfml.errors import UserError
-from upfml.syscall import BPF_PROG_TEST_RUN, TestRunAttr, XdpMd, bpf
+from upfml.syscall import BPF_PROG_LOAD, BPF_PROG_TEST_RUN, ProgLoadAttr, TestRunAttr, XdpMd, bpf
 
 XDP_PASS = 2
 FRAME_BYTES_MAX = 3_000
@@ -32,6 +35,32 @@ SOURCE = Path(__file__).with_name("testrun.c")
 _FRAME_BYTES = 4096
 
 
+_PASS = struct.pack("<BBhi", 0xB7, 0, 0, XDP_PASS) + struct.pack("<BBhi", 0x95, 0, 0, 0)
+"""The program `r0 = XDP_PASS; exit`."""
+
+
+@cache
+def takes_metadata() -> bool:
+    """Whether this kernel's test runs take metadata. Raises OSError when it loads no XDP program at all."""
+    code = ctypes.create_string_buffer(_PASS, len(_PASS))
+    license_ = ctypes.create_string_buffer(b"GPL")
+    program = bpf(BPF_PROG_LOAD, ProgLoadAttr(XDP, len(_PASS) // 8, ctypes.addressof(code), ctypes.addressof(license_)))
+    if program < 0:
+        raise OSError(-program, os.strerror(-program), "BPF_PROG_LOAD")
+    try:
+        TestRun(Program("pass", program, instructions=2, jited_bytes=0, verified_instructions=2))(bytes(64))
+    except OSError:
+        return False
+    finally:
+        os.close(program)
+    return True
+
+
+def replay_defines() -> dict[str, int | str | None]:
+    """What a program is to be compiled with so that TestRun gives it each packet's own time, on this kernel."""
+    return dict.fromkeys(["REPLAY_CLOCK"] if takes_metadata() else ["REPLAY_CLOCK", "REPLAY_IN_FRONT"])
+
+
 class TestRun:
     """Feeds frames to one program, each with its own arrival time in the XDP metadata (bpf/include/clock.h)."""
 
@@ -43,9 +72,10 @@ class TestRun:
         self._attr = TestRunAttr(
             prog_fd=program.fd,
             data_in=ctypes.addressof(self._data),
-            ctx_in=ctypes.addressof(self._context),
-            ctx_size_in=ctypes.sizeof(self._context),
         )
+        self._in_front = program.time_in_front
+        if not self._in_front:
+            self._attr.ctx_in, self._attr.ctx_size_in = ctypes.addressof(self._context), ctypes.sizeof(self._context)
 
     def __call__(self, frame: bytes, t_ns: int = 0, *, times: int = 1) -> int:
         """Run `times` over on one Ethernet frame that arrived at `t_ns`: the program's verdict (XDP_PASS is 2).
@@ -74,11 +104,11 @@ class TestRun:
 
         Raises UserError when the kernel refuses a frame.
         """
-        done = _library().testrun_batch(self._attr.prog_fd, batch.ctypes.data, records)
+        done = _library().testrun_batch(self._attr.prog_fd, batch.ctypes.data, records, self._in_front)
         if done != records:
             raise UserError(
                 f"the kernel refuses a test run (record {done} of {records}): {os.strerror(ctypes.get_errno())}",
-                "test runs with metadata need Linux 5.15 or newer; `snakemake provision` tries one",
+                "see what is in that frame; `snakemake provision` tries a test run",
             )
 
 
@@ -97,6 +127,6 @@ def one_cpu() -> Iterator[int]:
 @cache
 def _library() -> ctypes.CDLL:
     library = native.library(SOURCE)
-    library.testrun_batch.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    library.testrun_batch.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     library.testrun_batch.restype = ctypes.c_size_t
     return library

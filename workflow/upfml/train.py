@@ -16,7 +16,7 @@ from sklearn.metrics import (
 
 from upfml import model, tables
 from upfml.baselines import Baselines
-from upfml.voting import round_shares
+from upfml.model import round_shares
 
 
 def fit(

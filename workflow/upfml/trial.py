@@ -149,21 +149,26 @@ STEPS: dict[str, tuple[Callable[[Trial], str], tuple[str, ...]]] = {
 """The steps in order, each with those that it needs."""
 
 
-def main() -> None:
-    """Try every step and print the results."""
+def results() -> dict[str, dict[str, Any]]:
+    """Try every step: its results."""
     trial = Trial()
-    results: dict[str, dict[str, Any]] = {}
+    found_of: dict[str, dict[str, Any]] = {}
     for name, (step, needs) in STEPS.items():
-        missing = [need for need in needs if not results[need]["passed"]]
+        missing = [need for need in needs if not found_of[need]["passed"]]
         if missing:
-            results[name] = {"passed": False, "tried": False, "found": f"not tried without {' and '.join(missing)}"}
+            found_of[name] = {"passed": False, "tried": False, "found": f"not tried without {' and '.join(missing)}"}
             continue
         try:
             passed, found = True, step(trial)
         except Exception as error:  # whatever it is, it is this step's result
             passed, found = False, error.cause if isinstance(error, UserError) else str(error) or type(error).__name__
-        results[name] = {"passed": passed, "tried": True, "found": found}
-    print(json.dumps(results))
+        found_of[name] = {"passed": passed, "tried": True, "found": found}
+    return found_of
+
+
+def main() -> None:
+    """Print the results."""
+    print(json.dumps(results()))
 
 
 if __name__ == "__main__":

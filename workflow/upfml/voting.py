@@ -13,8 +13,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from upfml.model import TreeModel, trees_of
-
 Voting = Literal["soft", "majority"]
 
 SOFT_ONE = 1 << 30
@@ -36,13 +34,3 @@ def leaf_votes(tree: Any, voting: Voting) -> NDArray[np.int64]:
     votes: NDArray[np.int64] = np.rint(shares * SOFT_ONE).astype(np.int64)
     votes += most_frequent * (SOFT_ONE - votes.sum(axis=1, keepdims=True))
     return votes
-
-
-def round_shares(forest: TreeModel) -> TreeModel:
-    """Round the class shares of a trained forest to multiples of 1/SOFT_ONE, in place; the same forest.
-
-    Raises UserError when it is no model of trees that vote.
-    """
-    for tree in trees_of(forest):
-        tree.value[:, 0, :] = leaf_votes(tree, "soft") / SOFT_ONE
-    return forest

@@ -43,9 +43,8 @@ from upfml.engines import FILES
 from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
-from upfml.model import TreeModel, trees_of, untrained
+from upfml.model import TreeModel, round_shares, trees_of, untrained
 from upfml.testrun import TestRun, one_cpu
-from upfml.voting import round_shares
 
 ENGINES = list(FILES)
 COLUMNS = [

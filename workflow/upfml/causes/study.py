@@ -26,7 +26,7 @@ from upfml.causes.arithmetic import Decisions, Integers, Trace, decisions, windo
 from upfml.causes.chains import AUTHORS, CAUSES, EXACT, HONEST, OTHERS, Chain, added_up
 from upfml.causes.forest import classes
 from upfml.errors import UserError
-from upfml.voting import round_shares
+from upfml.model import round_shares
 
 SPLITS = ["random", "grouped"]
 FOLDS = 5

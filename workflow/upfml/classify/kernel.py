@@ -19,6 +19,7 @@ from upfml.engines import inline, table, tailcall
 from upfml.errors import UserError
 from upfml.features import Definition
 from upfml.flowtable import FlowTable
+from upfml.testrun import replay_defines
 
 _ENGINES: dict[str, Any] = {"tailcall": tailcall, "inline": inline, "table": table}
 
@@ -35,12 +36,31 @@ def load(
     also: Sequence[str] = (),
     any_features: bool = False,
 ) -> tuple[Module, list[Program]]:
-    """Compile the classifier with the forest of `model` (a folder written by convert.write) and load its programs.
+    """Compile the classifier (`compiled` says with what) and load its programs (see `enter`). Raises as both do."""
+    module = compiled(
+        model, definition, when, flow_table, delivery, emit=emit, replay=replay, also=also, any_features=any_features
+    )
+    return module, enter(module, model)
 
-    The engine is the one that the folder was written for. The first program is the one to attach; the others are its
-    tail calls. `when` and `emit` are an arm's (arms.py). With `replay` it takes arrival times from packets' metadata;
-    `also` are names to define: STAMP_STEPS, HAND_OUT_PACKETS, FLOW_UNLOCKED (see the C). Raises KernelRefused, and
-    UserError when the model has other features than windows, unless it gets them from elsewhere (`any_features`).
+
+def compiled(
+    model: Path,
+    definition: Definition,
+    when: str,
+    flow_table: FlowTable,
+    delivery: Delivery = READ_AT_ONCE,
+    *,
+    emit: str = "every",
+    replay: bool = False,
+    also: Sequence[str] = (),
+    any_features: bool = False,
+) -> Module:
+    """The classifier with the forest of `model`, a folder written by convert.write.
+
+    The engine is the one that the folder was written for. `when` and `emit` are an arm's (arms.py). With `replay` it
+    takes packets' own times from TestRun; `also` are names to define: STAMP_STEPS, HAND_OUT_PACKETS, FLOW_UNLOCKED,
+    REPLAY_IN_FRONT (see the C). Raises KernelRefused, and UserError when the model has other features than windows,
+    unless it gets them from elsewhere (`any_features`).
     """
     if not any_features:
         inputs.check(model)
@@ -56,11 +76,15 @@ def load(
     if emit == "change":
         defines["EMIT_CHANGES"] = None
     if replay:
-        defines["REPLAY_CLOCK"] = None
-    engine = _ENGINES[facts["engine"]]
-    defines |= engine.defines(facts)
-    module = Module("classify.bpf.c", defines, [model])
-    return module, [module.load("classify"), *engine.load(module, model, facts)]
+        defines |= replay_defines()
+    defines |= _ENGINES[facts["engine"]].defines(facts)
+    return Module("classify.bpf.c", defines, [model])
+
+
+def enter(module: Module, model: Path) -> list[Program]:
+    """Load the programs of a compiled classifier: the one to attach, then its tail calls. Raises KernelRefused."""
+    facts = tables.read_json(model / "parts.json")
+    return [module.load("classify"), *_ENGINES[facts["engine"]].load(module, model, facts)]
 
 
 def swap(module: Module, model: Path) -> int:

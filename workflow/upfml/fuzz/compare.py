@@ -53,14 +53,14 @@ class Kernel:
 
     def __call__(self, batch: Sequence[bytes]) -> Verdict:
         """Run the batch."""
-        self._run.batch(_records(batch), len(batch))
+        self._run.batch(records(batch), len(batch))
         after = self._module.counters()
         moved = Counter({name: after[name] - self._before[name] for name in self._names})
         self._before = after
         return Verdict(+moved, dict(_packets(self._ring.take())))
 
 
-def _records(batch: Sequence[bytes]) -> np.ndarray:
+def records(batch: Sequence[bytes]) -> np.ndarray:
     """The batch as bytes (testrun.RECORD), with each frame's place in it for its time."""
     pieces = []
     for number, frame in enumerate(batch):
