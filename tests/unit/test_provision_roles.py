@@ -182,6 +182,9 @@ SAID = {"attached": [{"mode": 1, "prog": {"id": 7}}, {"mode": 2, "prog": {"id": 
         ("dn", {"/opt/python -m upfml.traffic.player --help": 1}, "player (GStreamer from Python)", "not found", ""),
         ("dn", {"ip -json": links(9)}, "N6 10.100.0.3", "192.0.2.9, 10.100.0.9", "address_n6"),
         ("upf", {"uname -r": "5.4.0-216-generic"}, "kernel's version", "5.4.0-216-generic; no ring buffer", "later"),
+        ("upf", {"uname -r": "5.8.1"}, "kernel's version", "5.8.1; no XDP links", "later"),
+        ("upf", {"uname -r": "5.10.0"}, "kernel's version", "5.10.0; no atomic exchange", "later"),
+        ("upf", {"uname -r": 1}, "kernel's version", "unknown; no ring buffer", "later"),
         *[("upf", {"zcat /proc/config.gz": options(option)}, f"CONFIG_{option}", "not set", "kernel")
           for option in ("BPF", "BPF_SYSCALL", "BPF_JIT", "XDP_SOCKETS")],
         *[("upf", {"/opt/python -m upfml.trial": trials(step)}, kernel.TRIALS[step][0], "not permitted", "")
@@ -236,8 +239,6 @@ def test_what_is_decisive_fails(role: str, changed: Answers, name: str, found: s
         ("upf", {"ip -json": links(2)}, "UPF's GTP device", "none; there are lo, ens18, ens19"),
         ("upf", {"test -r /sys/kernel/btf/vmlinux": 1}, "BTF", "none"),
         ("upf", {"zcat /proc/config.gz": 1}, "kernel configuration", "/boot/config-6.8.0-40-generic"),
-        ("upf", {"uname -r": "5.8.1"}, "kernel's version", "no XDP links"),
-        ("upf", {"uname -r": "5.10.0"}, "kernel's version", "5.10.0; no test runs with metadata"),
         ("upf", {"ip -json": links(2, link("ogstun"), mtu=9000)}, "N3's MTU", "9000 bytes"),
         *[("upf", {"/opt/python -m upfml.trial": trials(step)}, kernel.TRIALS[step][0], "not permitted")
           for step in OTHER_TRIALS],
