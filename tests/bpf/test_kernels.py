@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,11 @@ from upfml.synthetic import trace
 TARGETS = (
     "http://mirror/debian bookworm\nhttp://mirror/debian bookworm-updates\nhttp://mirror/security bookworm-security\n"
 )
-PATIENCE_S = 400.0
 
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    return Plan(tmp_path_factory.mktemp("plan"), short=True)
+    return Plan(tmp_path_factory.mktemp("plan"), short=True, old=False)
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,29 @@ def test_a_guest_that_says_nothing_more_has_ended(
     assert said == ["6.1: loaded all"]
     assert "Kernel panic" in machine.last_words(image)
     assert list(share.iterdir()) == []
+
+
+def test_qemu_ends_with_who_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image) -> None:
+    share = stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    script = f"""
+from pathlib import Path
+from upfml.kernels import images, machine
+machine.QEMU = {str(tmp_path / "qemu")!r}
+machine.run(images.Image("6.1", Path({str(image.folder)!r})), "none", Path({str(share)!r}), print)
+"""
+    with subprocess.Popen([sys.executable, "-c", script]) as run:
+        pid = until(lambda: (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else "")
+        run.kill()
+    until(lambda: not Path(f"/proc/{pid.strip()}").exists())
+
+
+def until(ready: Callable[[], Any], patience_s: float = 60) -> Any:
+    """What `ready` returns, once that is something."""
+    deadline = time.monotonic() + patience_s
+    while not (found := ready()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
 
 
 def test_missing_qemu_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image) -> None:
