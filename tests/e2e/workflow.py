@@ -14,7 +14,7 @@ CONFIG = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "tests/e2e/small
 
 def snakemake(folder: Path, *words: str, config: list[str] = CONFIG) -> subprocess.CompletedProcess[str]:
     command = [*SNAKEMAKE, "--directory", str(folder), *words, *config]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1800)
 
 
 def namespaces() -> list[str]:
