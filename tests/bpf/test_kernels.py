@@ -40,6 +40,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @pytest.fixture(scope="module")
 def reported(plan: Plan) -> dict[str, Any]:
     """What the running kernel says of the plan."""
+    (plan.folder / "tests.json").write_text("[]")
     subprocess.run([sys.executable, "-m", "upfml.kernels.guest", plan.folder], check=True, timeout=120)
     return json.loads((plan.folder / "guest/result.json").read_text())
 
@@ -123,6 +124,11 @@ def test_a_refusal_is_a_problem_unless_it_is_expected(
 def test_a_subject_that_is_missing_is_a_problem(plan: Plan, reported: dict[str, Any]) -> None:
     judged = judge.judge("6.1", reported | {"subjects": {}}, plan)
     assert len(judged["problems"]) == len(plan.subjects)
+
+
+def test_a_test_that_fails_is_a_problem(plan: Plan, reported: dict[str, Any]) -> None:
+    judged = judge.judge("6.1", reported | {"tests": {"passed": False, "summary": "1 failed"}}, plan)
+    assert judged["problems"] == ["tests: 1 failed"]
 
 
 def test_problems_are_printed_and_make_the_status_1(

@@ -25,6 +25,8 @@ from upfml.kernels.plan import Plan
 
 RUNNING = "running"
 """The kernel of this machine, without emulation: what others are compared with."""
+_TESTS = ["tests/bpf/test_parser.py"]
+"""Tests of the project that run in guests, too: one program, compiled once, and hundreds of packets."""
 _GUEST = "upfml.kernels.guest"
 
 
@@ -58,6 +60,7 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
         kernels = [images.get(name, _say) for name in names]
         _say("compiling the programs")
         plan = Plan(folder, short=short, old=any(name in judge.OLD for name in names))
+        tables.write_json([], folder / "tests.json")  # of the running kernel `make test` runs all
         began = time.monotonic()
         here = subprocess.run([sys.executable, "-m", _GUEST, folder], stdin=subprocess.DEVNULL, timeout=patience_s)
         if here.returncode:
@@ -66,6 +69,7 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
         judged = {RUNNING: baseline | {"seconds": round(time.monotonic() - began, 1)}}
         shutil.rmtree(folder / "guest")
         for image in kernels:
+            tables.write_json([] if short or image.name in judge.OLD else _TESTS, folder / "tests.json")
             seconds = machine.run(image, _GUEST, folder, _say, patience_s)
             result = folder / "guest/result.json"
             if not result.is_file():

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import platform
 import resource
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from upfml.kernels.carry import Carried, without_maps
 from upfml.ring import Ring
 from upfml.testrun import TestRun, takes_metadata
 
+_PROJECT = Path(__file__).parents[3]
 _EVENTS = {"packets": events.PACKET_EVENT, "decisions": events.DECISION_EVENT}
 
 
@@ -82,6 +85,17 @@ def compiles_alike(folder: Path) -> bool:
     )
 
 
+def tested(files: Sequence[str]) -> dict[str, Any] | None:
+    """What pytest says of some of the project's tests in this kernel: `passed`, and its last line as `summary`."""
+    if not files:
+        return None
+    _say(f"running {' '.join(files)}")
+    pytest = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *files]
+    done = subprocess.run(pytest, cwd=_PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    print(done.stdout + done.stderr, flush=True)
+    return {"passed": done.returncode == 0, "summary": (done.stdout.strip().splitlines() or ["nothing"])[-1]}
+
+
 def _outcome(found: dict[str, Any]) -> str:
     words = [("loaded" if form["loaded"] else f"refused ({form['reason'].split(';')[0]})") for form in found.values()]
     return "; without the lock ".join(words)
@@ -102,7 +116,14 @@ def main() -> None:
     trials = trial.results()
     _say("compiling the collector")
     same = compiles_alike(folder)
-    result = {"release": platform.release(), "subjects": results, "trials": trials, "bcc_same_code": same}
+    tests = tested(tables.read_json(folder / "tests.json"))
+    result = {
+        "release": platform.release(),
+        "subjects": results,
+        "trials": trials,
+        "bcc_same_code": same,
+        "tests": tests,
+    }
     tables.write_json(result, folder / "guest/result.json")
 
 

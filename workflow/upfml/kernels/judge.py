@@ -47,6 +47,8 @@ def judge(
         problems += [f"{of_subject}: {text}" for text in wrong]
     if not result["bcc_same_code"]:
         problems.append("BCC makes other code of the collector in this kernel")
+    if result["tests"] and not result["tests"]["passed"]:
+        problems.append(f"tests: {result['tests']['summary']}")
     outcomes = [judged["outcome"] for judged in subjects.values()]
     return {
         "release": result["release"],
@@ -58,6 +60,7 @@ def judge(
         "differences": sum(judged.get("differences", 0) for judged in subjects.values()),
         "problems": problems,
         "trials": result["trials"],
+        "tests": result["tests"],
         "subjects": subjects,
     }
 
