@@ -126,6 +126,21 @@ def test_a_subject_that_is_missing_is_a_problem(plan: Plan, reported: dict[str, 
     assert len(judged["problems"]) == len(plan.subjects)
 
 
+def test_a_trial_that_fails_is_a_problem_unless_the_kernel_cannot(plan: Plan, reported: dict[str, Any]) -> None:
+    failing = copy.deepcopy(reported)
+    failing["trials"]["test_run"] |= {"passed": False, "found": "Invalid argument"}
+    assert judge.judge("6.1", failing, plan)["problems"] == ["trial test_run: Invalid argument"]
+    failing["trials"]["veth"] |= {"passed": False, "found": "no veth"}
+    problems = judge.judge("5.10", failing, plan)["problems"]
+    assert "trial veth: no veth" in problems and not any("test_run" in problem for problem in problems)
+
+
+def test_code_that_could_not_be_compared_is_no_problem_other_code_is(plan: Plan, reported: dict[str, Any]) -> None:
+    assert judge.judge("6.1", reported | {"bcc_same_code": None}, plan)["problems"] == []
+    (problem,) = judge.judge("6.1", reported | {"bcc_same_code": False}, plan)["problems"]
+    assert "BCC makes other code" in problem
+
+
 def test_a_test_that_fails_is_a_problem(plan: Plan, reported: dict[str, Any]) -> None:
     judged = judge.judge("6.1", reported | {"tests": {"passed": False, "summary": "1 failed"}}, plan)
     assert judged["problems"] == ["tests: 1 failed"]
@@ -235,6 +250,11 @@ def test_sources_are_the_machines_own_with_another_suite() -> None:
         "deb http://mirror/debian bullseye main\ndeb http://mirror/security bullseye-security main\n"
     )
     assert images.sources("6.12", TARGETS) == "deb http://mirror/debian bookworm-backports main\n"
+
+
+def test_a_third_partys_source_is_not_debians() -> None:
+    others = "https://third.example/debian bookworm-pgdg\nhttps://third.example/linux bookworm\n"
+    assert images.sources("6.12", others + TARGETS) == "deb http://mirror/debian bookworm-backports main\n"
 
 
 def test_a_machine_without_sources_is_told() -> None:

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from upfml import events, tables, trial
+from upfml import events, headers, tables, trial
 from upfml.bpf import KernelRefused, Module, Program
 from upfml.classify import kernel
+from upfml.errors import UserError
 from upfml.kernels.carry import Carried, without_maps
 from upfml.ring import Ring
 from upfml.testrun import TestRun, takes_metadata
@@ -74,8 +75,15 @@ def replayed(folder: Path, module: Carried, program: Program, subject: dict[str,
     return np.concatenate(taken)
 
 
-def compiles_alike(folder: Path) -> bool:
-    """Whether BCC makes the same code of the collector in this kernel as it has made in the host's."""
+def compiles_alike(folder: Path) -> bool | None:
+    """Whether BCC makes the same code of the collector in this kernel as it has made in the host's.
+
+    None where it cannot be tried: a host that compiles against its own kernel's headers has none for a guest's.
+    """
+    try:
+        headers.find()
+    except UserError:
+        return None
     subject = next(
         subject for subject in tables.read_json(folder / "subjects.json") if subject.get("ring") == "packets"
     )

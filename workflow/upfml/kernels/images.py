@@ -82,13 +82,18 @@ def get(name: str, tell: Tell) -> Image:
 def sources(name: str, targets: str) -> str:
     """apt's sources for a kernel, from what `apt-get indextargets` says of the machine's own: lines of SITE RELEASE.
 
-    Raises UserError when the machine has no source of Debian's of the kind needed.
+    Debian's archive is the one that has a suite's -updates, too: others' have not. Raises UserError when the machine
+    has no source of Debian's of the kind needed.
     """
-    own = [line.split() for line in targets.splitlines()]
+    own = {(site, release) for site, release, *_ in (line.split() for line in targets.splitlines())}
     lines = []
     for suite in SUITES[name]:
         of_security = suite.endswith("-security")
-        found = [site for site, release in own if release.endswith("-security") == of_security]
+        found = sorted(
+            site
+            for site, release in own
+            if (release.endswith("-security") if of_security else (site, f"{release}-updates") in own)
+        )
         if not found:
             raise UserError(
                 f"{name}: apt has no source of Debian's {'security updates' if of_security else 'archive'}",
@@ -103,7 +108,9 @@ def _fetch(name: str, work: Path) -> None:
     for folder in ("state/lists/partial", "cache/archives/partial", "unpacked", "made/modules"):
         (work / folder).mkdir(parents=True)
     (work / "status").touch()
-    targets = _run(name, ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"])
+    targets = _run(
+        name, ["apt-get", "indextargets", "--no-release-info", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"]
+    )
     (work / "sources.list").write_text(sources(name, targets))
     apart = {
         "Dir::State": work / "state",
