@@ -21,7 +21,7 @@ The reason is in the kernel's words: to 5.10 an atomic exchange (Linux 5.12), of
 instruction.
 """
 UNTESTED = {
-    "5.4": "no suite of Debian's has it; without ring buffers (5.8) only the deliveries `-perf` could load there",
+    "5.4": "no suite of Debian's that is still served has it; it has no ring buffers (5.8)",
     "Ubuntu's kernels": "not in Debian's archive, which is where kernels are taken from",
 }
 _DECISION = [*exactness.CASE, *tables.FEATURES, "predicted"]
