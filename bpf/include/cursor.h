@@ -66,8 +66,8 @@ static __always_inline void cursor_meet(struct cursor *cursor)
 }
 
 /*
- * Past `size` bytes, a number read from the packet, of at most CURSOR_SKIP_MAX; false likewise. Verifiers before Linux 6.10
- * do not see that it is bounded where it is a product, or was tested for not being zero.
+ * Past `size` bytes, a number read from the packet, of at most CURSOR_SKIP_MAX; false likewise. The verifier of Linux 6.1
+ * does not see that it is bounded where it is a product, or was tested for not being zero; that of 6.18 does.
  */
 static __always_inline bool cursor_skip(struct cursor *cursor, u32 size)
 {

@@ -23,7 +23,7 @@ instruction.
 TRIALS_THAT_FAIL = {"5.10": {"test_run"}}
 """Steps of upfml.trial that a kernel cannot pass: its test runs take no metadata (Linux 5.15)."""
 UNTESTED = {
-    "5.4": "no suite of Debian's has it; without ring buffers (5.8) only the deliveries `-perf` could load there",
+    "5.4": "no suite of Debian's that is still served has it; it has no ring buffers (5.8)",
     "Ubuntu's kernels": "not in Debian's archive, which is where kernels are taken from",
 }
 _DECISION = [*exactness.CASE, *tables.FEATURES, "predicted"]
