@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from snakemake.iocontainers import Namedlist
 from tests.forests import converted, noisy_forest
-from tests.testbed.machines import FOLDER, PREFIX, Testbed, testbed  # noqa: F401  # a fixture
+from tests.testbed.machines import Testbed, testbed  # noqa: F401  # a fixture
 
 from upfml import tables
 from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
 from upfml.errors import UserError
 from upfml.meter import MeterProcess
+from upfml.testbed import elsewhere
 from upfml.testbed.bed import Bed, bed_of
 from upfml.testbed.check import check, echo
 from upfml.testbed.namespaces import DN, N3, N6, QFI, UE, UPLINK_TEID
@@ -135,6 +141,74 @@ def test_without_a_tunnel_there_is_no_test_bed(testbed: Testbed) -> None:  # noq
             bed_of(section(testbed)).__enter__()
     finally:
         testbed.inside("ran", "ip", "link", "set", "gnb", "up")
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+assert snakemake.params.config == {"answer": 42} and snakemake.wildcards.point == "one"
+print(Path(snakemake.input.question).read_text(), Path(snakemake.input[1]).name, flush=True)
+Path(snakemake.output[0]).write_text(Path("/proc/self/mountinfo").read_text())
+time.sleep(float(Path(snakemake.input.question).read_text()))
+"""
+
+
+def rule_of(folder: Path, seconds: float) -> SimpleNamespace:
+    """What a script sees of a rule that takes so long."""
+    (folder / "in").mkdir()
+    (folder / "in/question").write_text(str(seconds))
+    (folder / "in/other").touch()
+    files = {"question": str(folder / "in/question"), "other": str(folder / "in/other")}
+    return SimpleNamespace(
+        input=Namedlist(fromdict=files), output=Namedlist([str(folder / "out/answer")]),
+        log=Namedlist([str(folder / "rule.log")]), wildcards=Namedlist(fromdict={"point": "one"}),
+        params=Namedlist(fromdict={"config": {"answer": 42}, "testbed": None}),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(elsewhere, "SCRIPTS", tmp_path)
+    (tmp_path / "elsewhere-test.py").write_text(SCRIPT)
+    return "elsewhere-test.py"
+
+
+def test_a_script_runs_there_with_its_rules_files(testbed: Testbed, tmp_path: Path, script: str) -> None:  # noqa: F811
+    rule = rule_of(tmp_path, 0)
+    rule.params.testbed = section(testbed)
+    elsewhere.run(rule, script)
+    mounts = (tmp_path / "out/answer").read_text()
+    assert "/run/upfml" in mounts and mounts != Path("/proc/self/mountinfo").read_text()
+    assert (tmp_path / "rule.upf.log").read_text() == "0 other\n"
+
+
+def test_a_script_there_ends_when_nobody_waits_for_it(testbed: Testbed, tmp_path: Path, script: str) -> None:  # noqa: F811
+    def running() -> bool:
+        return testbed.inside("upf", "pgrep", "-f", "upfml.testbed.elsewhere").returncode == 0
+
+    rule = rule_of(tmp_path, 300)
+    rule.params.testbed = section(testbed)
+
+    def wait() -> None:
+        with contextlib.suppress(UserError):
+            elsewhere.run(rule, script)
+
+    waiting = Thread(target=wait, daemon=True)
+    waiting.start()
+    until(running)
+    listening = str(testbed.sshd["upf"].pid)  # the newest in its network is the connection's own
+    killed = testbed.inside("upf", "pkill", "-x", "--newest", "--ns", listening, "--nslist", "net", "sshd")
+    assert killed.returncode == 0
+    until(lambda: not running())
+    waiting.join(20)
+    assert not waiting.is_alive()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_connection_that_is_cut_ends_the_run_with_a_clear_word(testbed: Testbed, tmp_path: Path) -> None:  # noqa: F811
