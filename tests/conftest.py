@@ -3,6 +3,8 @@
 import resource
 import signal
 
+from tests.testbed.machines import machines, testbed  # noqa: F401  # fixtures: one set of machines for all tests
+
 # A shell starts background jobs with SIGINT ignored, and what tests start would inherit that: no Ctrl-C could be tried.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.e2e.workflow import CONFIG, ROOT, snakemake
-from tests.testbed.machines import ADDRESSES, Testbed, testbed  # noqa: F401  # a fixture
+from tests.testbed.machines import ADDRESSES, Testbed
 
 from upfml import tables
 
@@ -20,7 +20,7 @@ DECIDING = ["user", "kernel-packet-perf", "kernel"]
 
 
 @pytest.fixture(scope="module")
-def finished(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:  # noqa: F811
+def finished(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("ssh-workflow")
     (folder / "ssh.yaml").write_text(yaml.safe_dump({"testbed": testbed.section()}))
@@ -30,7 +30,7 @@ def finished(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield folder
 
 
-def test_nothing_is_left_on_the_machines(finished: Path, testbed: Testbed) -> None:  # noqa: F811
+def test_nothing_is_left_on_the_machines(finished: Path, testbed: Testbed) -> None:
     for role in ADDRESSES:
         assert not testbed.folder(role).exists()
         pids = subprocess.run(
@@ -77,7 +77,7 @@ def test_provenance_names_machines_and_clocks(finished: Path) -> None:
     assert load["git_commit"] == record["git_commit"] is not None
 
 
-def test_no_key_is_in_a_result_a_log_or_the_archive(finished: Path, testbed: Testbed) -> None:  # noqa: F811
+def test_no_key_is_in_a_result_a_log_or_the_archive(finished: Path, testbed: Testbed) -> None:
     secret = "".join(testbed.key.read_text().splitlines()[1:-1])[40:80].encode()
     with zipfile.ZipFile(finished / "results/archive.zip") as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}

@@ -4,7 +4,7 @@ The namespaces of the test bed `namespaces` carry GTP-U between them. In each ru
 its own, in a mount namespace that has another /run, /tmp and /var/tmp, and nothing of this project but its interpreter:
 what was not sent cannot be read. `ran` and `upf` are logged in to as root, `dn` as a user who has sudo.
 
-Use: `from tests.testbed.machines import testbed, machines` makes the fixtures known to a module's tests.
+tests/conftest.py makes the fixtures known to all tests. Imported by a module, they would be others, in these ones' way.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbed, make_key, testbed  # noqa: F401
+from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbed, make_key
 from tests.testbed.test_ssh import section
 
 from upfml import provision, xdp
@@ -36,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "IDLE_OVER_S", 0.1)
 
 
-def test_machines_that_are_fit_pass_and_nothing_is_left_there(testbed: Testbed) -> None:  # noqa: F811
+def test_machines_that_are_fit_pass_and_nothing_is_left_there(testbed: Testbed) -> None:
     devices = {role: testbed.inside(role, "ip", "-o", "link").stdout for role in ADDRESSES}
     report = checked(section(testbed))
     report.raise_if_failed()
@@ -58,7 +58,7 @@ def test_machines_that_are_fit_pass_and_nothing_is_left_there(testbed: Testbed) 
 
 
 @pytest.mark.usefixtures("quick")
-def test_missing_tool_is_told(testbed: Testbed) -> None:  # noqa: F811
+def test_missing_tool_is_told(testbed: Testbed) -> None:
     testbed.inside("upf", "mount", "--bind", "/dev/null", "/usr/bin/mpstat")
     try:
         assert set(failed(checked(section(testbed), NAMES["upf"]))) == {"mpstat"}
@@ -80,7 +80,7 @@ def test_missing_tool_is_told(testbed: Testbed) -> None:  # noqa: F811
     ],
 )
 def test_what_is_wrong_is_told(
-    testbed: Testbed,  # noqa: F811
+    testbed: Testbed,
     role: str,
     changed: dict[str, Any],
     expected: dict[str, str],
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_told(
     ],
 )
 def test_wrong_device_or_address_has_no_session(
-    testbed: Testbed,  # noqa: F811
+    testbed: Testbed,
     role: str,
     changed: dict[str, Any],
     found: str,
@@ -110,7 +110,7 @@ def test_wrong_device_or_address_has_no_session(
     assert found in failed(checked(section(testbed, **{role: changed}), USER_PLANE))["PDU session"]
 
 
-def test_without_a_tunnel_there_is_no_session(testbed: Testbed) -> None:  # noqa: F811
+def test_without_a_tunnel_there_is_no_session(testbed: Testbed) -> None:
     testbed.inside("ran", "ip", "link", "set", "gnb", "down")
     try:
         assert set(failed(checked(section(testbed), USER_PLANE))) == {"PDU session"}
@@ -118,7 +118,7 @@ def test_without_a_tunnel_there_is_no_session(testbed: Testbed) -> None:  # noqa
         testbed.inside("ran", "ip", "link", "set", "gnb", "up")
 
 
-def test_ue_that_cannot_be_reached_from_the_data_network_is_told(testbed: Testbed) -> None:  # noqa: F811
+def test_ue_that_cannot_be_reached_from_the_data_network_is_told(testbed: Testbed) -> None:
     testbed.inside("dn", "ip", "route", "add", "unreachable", UE)
     try:
         report = checked(section(testbed), USER_PLANE)
@@ -128,7 +128,7 @@ def test_ue_that_cannot_be_reached_from_the_data_network_is_told(testbed: Testbe
 
 
 @pytest.mark.usefixtures("quick")
-def test_clock_that_is_off_is_told(testbed: Testbed) -> None:  # noqa: F811
+def test_clock_that_is_off_is_told(testbed: Testbed) -> None:
     # A machine's own clock is everybody's here; what its Python sees is not.
     late = testbed.root("dn") / "run/upfml/late-python"
     (library,) = Path("/usr/lib").glob(
@@ -143,7 +143,7 @@ def test_clock_that_is_off_is_told(testbed: Testbed) -> None:  # noqa: F811
 
 
 @pytest.mark.usefixtures("quick")
-def test_changed_host_key_is_told_with_what_to_do(testbed: Testbed, tmp_path: Path) -> None:  # noqa: F811
+def test_changed_host_key_is_told_with_what_to_do(testbed: Testbed, tmp_path: Path) -> None:
     make_key(tmp_path / "other")
     key = " ".join((tmp_path / "other.pub").read_text().split()[:2])
     (tmp_path / "known").write_text(f"{ADDRESSES['upf']} {key}\n")
@@ -154,7 +154,7 @@ def test_changed_host_key_is_told_with_what_to_do(testbed: Testbed, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("quick")
-def test_full_disk_is_told(testbed: Testbed) -> None:  # noqa: F811
+def test_full_disk_is_told(testbed: Testbed) -> None:
     testbed.inside(
         "dn", "sh", "-c", "mkdir /run/upfml/small && mount -t tmpfs -o size=64k,mode=755 none /run/upfml/small"
     )
@@ -165,7 +165,7 @@ def test_full_disk_is_told(testbed: Testbed) -> None:  # noqa: F811
 
 
 @pytest.mark.usefixtures("quick")
-def test_program_on_n3_is_told_and_left_alone(testbed: Testbed) -> None:  # noqa: F811
+def test_program_on_n3_is_told_and_left_alone(testbed: Testbed) -> None:
     program = Module("live.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120}).load("pass")
     with inside(testbed.namespaces.upf.namespace):
         take_off = xdp.hold(program.fd, socket.if_nametoindex(N3), "generic")
@@ -180,7 +180,7 @@ def test_program_on_n3_is_told_and_left_alone(testbed: Testbed) -> None:  # noqa
 
 
 @pytest.mark.usefixtures("quick")
-def test_machine_in_another_runs_hands_is_told(testbed: Testbed) -> None:  # noqa: F811
+def test_machine_in_another_runs_hands_is_told(testbed: Testbed) -> None:
     testbed.inside("dn", "mkdir", "-p", "--mode=755", FOLDER)
     try:
         with (testbed.folder("dn") / "lock").open("w") as lock:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbed, make_key, testbed
+from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbed, make_key
 
 from upfml.errors import UserError
 from upfml.testbed import connection
@@ -25,8 +25,6 @@ from upfml.testbed.host import NO_ANSWER, NOT_FOUND, stop
 from upfml.testbed.inventory import Machine
 from upfml.testbed.keeper import LIFETIME_S
 from upfml.testbed.remote import RemoteHost
-
-__all__ = ["testbed"]
 
 ROOT, USER = "ran", "dn"
 """One machine where root logs in, and one where a user does who has sudo."""

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from snakemake.iocontainers import Namedlist
 from tests.forests import converted, noisy_forest
-from tests.testbed.machines import Testbed, testbed  # noqa: F401  # a fixture
+from tests.testbed.machines import Testbed
 
 from upfml import tables
 from upfml.agentprocess import AgentProcess, loss
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
-def section(testbed: Testbed, **of_machines: dict[str, Any]) -> dict[str, Any]:  # noqa: F811
+def section(testbed: Testbed, **of_machines: dict[str, Any]) -> dict[str, Any]:
     """The section `testbed`, with other values for machines."""
     described = testbed.section()
     machines = {role: value | of_machines.get(role, {}) if isinstance(value, dict) else value
@@ -40,7 +40,7 @@ def section(testbed: Testbed, **of_machines: dict[str, Any]) -> dict[str, Any]: 
 
 
 @pytest.fixture
-def bed(testbed: Testbed) -> Any:  # noqa: F811
+def bed(testbed: Testbed) -> Any:
     with bed_of(section(testbed)) as made:
         yield made
     assert all(not testbed.folder(role).exists() for role in ("ran", "upf", "dn"))
@@ -61,7 +61,7 @@ def test_clocks_are_compared_at_the_start_and_at_the_end(bed: Bed) -> None:
             assert offset["uncertainty_ns"] > 0
 
 
-def test_n3_can_be_limited_and_the_limit_goes_with_the_run(testbed: Testbed) -> None:  # noqa: F811
+def test_n3_can_be_limited_and_the_limit_goes_with_the_run(testbed: Testbed) -> None:
     def qdisc() -> str:
         return testbed.inside("ran", "tc", "qdisc", "show", "dev", N3).stdout
 
@@ -76,7 +76,7 @@ def test_n3_can_be_limited_and_the_limit_goes_with_the_run(testbed: Testbed) -> 
     assert "tbf" not in qdisc()
 
 
-def test_a_discipline_of_somebody_else_is_left_alone(testbed: Testbed) -> None:  # noqa: F811
+def test_a_discipline_of_somebody_else_is_left_alone(testbed: Testbed) -> None:
     testbed.inside("ran", "tc", "qdisc", "add", "dev", N3, "root", "htb")
     try:
         with bed_of(section(testbed)) as bed, pytest.raises(UserError, match="discipline of its own, htb"):
@@ -128,13 +128,13 @@ def test_a_user_plane_in_user_space_forwards_what_was_found(bed: Bed, tmp_path: 
         ("upf", {"n3": "n33"}, "N3 cannot be listened to"),
     ],
 )
-def test_what_is_wrong_is_named(testbed: Testbed, role: str, changed: dict[str, str], cause: str) -> None:  # noqa: F811
+def test_what_is_wrong_is_named(testbed: Testbed, role: str, changed: dict[str, str], cause: str) -> None:
     with pytest.raises(UserError, match=cause), bed_of(section(testbed, **{role: changed})):
         pass
     assert not testbed.folder(role).exists()
 
 
-def test_without_a_tunnel_there_is_no_test_bed(testbed: Testbed) -> None:  # noqa: F811
+def test_without_a_tunnel_there_is_no_test_bed(testbed: Testbed) -> None:
     testbed.inside("ran", "ip", "link", "set", "gnb", "down")
     try:
         with pytest.raises(UserError, match=r"is not seen as GTP-U on n3|Network is unreachable"):
@@ -173,7 +173,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "elsewhere-test.py"
 
 
-def test_a_script_runs_there_with_its_rules_files(testbed: Testbed, tmp_path: Path, script: str) -> None:  # noqa: F811
+def test_a_script_runs_there_with_its_rules_files(testbed: Testbed, tmp_path: Path, script: str) -> None:
     rule = rule_of(tmp_path, 0)
     rule.params.testbed = section(testbed)
     elsewhere.run(rule, script)
@@ -182,7 +182,7 @@ def test_a_script_runs_there_with_its_rules_files(testbed: Testbed, tmp_path: Pa
     assert (tmp_path / "rule.upf.log").read_text() == "0 other\n"
 
 
-def test_a_script_there_ends_when_nobody_waits_for_it(testbed: Testbed, tmp_path: Path, script: str) -> None:  # noqa: F811
+def test_a_script_there_ends_when_nobody_waits_for_it(testbed: Testbed, tmp_path: Path, script: str) -> None:
     def running() -> bool:
         return testbed.inside("upf", "pgrep", "-f", "upfml.testbed.elsewhere").returncode == 0
 
@@ -211,7 +211,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.1)
 
 
-def test_a_connection_that_is_cut_ends_the_run_with_a_clear_word(testbed: Testbed, tmp_path: Path) -> None:  # noqa: F811
+def test_a_connection_that_is_cut_ends_the_run_with_a_clear_word(testbed: Testbed, tmp_path: Path) -> None:
     with (
         pytest.raises(UserError, match=r"the connection to upf \(10.213.77.6\) was lost"),
         bed_of(section(testbed)) as bed,
