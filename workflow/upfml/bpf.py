@@ -138,7 +138,9 @@ class Module:
         import bcc
 
         library, module = bcc.lib, self._bcc.module
-        library.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]  # BCC's Python has no use for it
+        # BCC's Python has no use for these two and does not declare them; ctypes would cut the pointer to 32 bits.
+        library.bpf_num_tables.argtypes, library.bpf_num_tables.restype = [ctypes.c_void_p], ctypes.c_size_t
+        library.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         library.bpf_table_name.restype = ctypes.c_char_p
         names = [library.bpf_table_name(module, i).decode() for i in range(library.bpf_num_tables(module))]
         return {name: library.bpf_table_fd(module, name.encode()) for name in names}
