@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,18 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
         machine.run(image, "upfml.kernels.guest", share, said.append, patience_s=1)
     assert time.monotonic() - began < 10
     assert said == ["6.1: booted after 0 s"]
+
+
+def test_a_guest_is_heard_by_one_who_has_many_files_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image
+) -> None:
+    share = stand_in(tmp_path, monkeypatch, "echo upfml: loaded all")
+    with ExitStack() as stack:
+        for _ in range(1_100):
+            stack.enter_context(Path("/dev/null").open())
+        said: list[str] = []
+        machine.run(image, "upfml.kernels.guest", share, said.append, patience_s=10)
+    assert said == ["6.1: loaded all"]
 
 
 def test_a_guest_that_says_nothing_more_has_ended(

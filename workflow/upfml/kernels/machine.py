@@ -109,9 +109,11 @@ def last_words(image: Image) -> str:
 def _lines(fd: int, deadline: float) -> Iterator[str]:
     """The lines that come from a descriptor until its other end is closed. Raises TimeoutError at the deadline."""
     rest = b""
+    poll = select.poll()  # select.select takes no descriptor above 1,023
+    poll.register(fd, select.POLLIN)
     while True:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([fd], [], [], left)[0]:
+        if left <= 0 or not poll.poll(1e3 * left):
             raise TimeoutError
         read = os.read(fd, 65_536)
         *lines, rest = (rest + read).replace(b"\r", b"").split(b"\n")
