@@ -157,7 +157,7 @@ class Module:
             prog_type=kind,
             insn_cnt=len(text) // 8,
             insns=ctypes.addressof(code),
-            license=_GPL_ADDRESS,
+            license=GPL_ADDRESS,
             prog_name=function.encode()[:15],
             prog_ifindex=ifindex,
         )
@@ -218,4 +218,4 @@ def _last_word(log: str, error: int) -> str:
 
 
 _GPL = ctypes.create_string_buffer(b"GPL")
-_GPL_ADDRESS = ctypes.addressof(_GPL)
+GPL_ADDRESS = ctypes.addressof(_GPL)

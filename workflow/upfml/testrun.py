@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from upfml import native
-from upfml.bpf import XDP, Program
+from upfml.bpf import GPL_ADDRESS, XDP, Program
 from upfml.errors import UserError
 from upfml.syscall import BPF_PROG_LOAD, BPF_PROG_TEST_RUN, ProgLoadAttr, TestRunAttr, XdpMd, bpf
 
@@ -43,8 +43,7 @@ _PASS = struct.pack("<BBhi", 0xB7, 0, 0, XDP_PASS) + struct.pack("<BBhi", 0x95, 
 def takes_metadata() -> bool:
     """Whether this kernel's test runs take metadata. Raises OSError when it loads no XDP program at all."""
     code = ctypes.create_string_buffer(_PASS, len(_PASS))
-    license_ = ctypes.create_string_buffer(b"GPL")
-    program = bpf(BPF_PROG_LOAD, ProgLoadAttr(XDP, len(_PASS) // 8, ctypes.addressof(code), ctypes.addressof(license_)))
+    program = bpf(BPF_PROG_LOAD, ProgLoadAttr(XDP, len(_PASS) // 8, ctypes.addressof(code), GPL_ADDRESS))
     if program < 0:
         raise OSError(-program, os.strerror(-program), "BPF_PROG_LOAD")
     try:
