@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -44,22 +45,40 @@ def browser(alone: Path) -> Iterator[Chrome]:
         yield browser
 
 
-def menu(browser: Chrome) -> list[str]:
-    """Go to the menu; the categories of results, as they stand there."""
-    wait(browser, "//nav//li[1]/a").click()  # the house
-    wait(browser, "//a[span[text()='Workflow']]")
-    return [item.text for item in browser.find_elements(By.XPATH, "//li/a/span") if item.text[:1].isdigit()]
+IMAGE, FRAME = "//img[starts-with(@src, 'data:image/png')]", "//iframe"
+"""What the report shows a figure, and a page or a figure to print, in."""
+
+
+def press(browser: Chrome, button: WebElement | str, shown: str, besides: Collection[str] = ()) -> WebElement:
+    """Click until what the button shows is there, with another source than those `besides`.
+
+    The page styles itself after it was drawn: a click in between meets what has moved meanwhile.
+    """
+
+    def effect(page: Chrome) -> WebElement | None:
+        for element in page.find_elements(By.XPATH, shown):
+            if element.get_attribute("src") not in besides:
+                return element
+        (page.find_element(By.XPATH, button) if isinstance(button, str) else button).click()
+        return None
+
+    return WebDriverWait(browser, 30, 0.1, [WebDriverException]).until(effect)
 
 
 def wait(browser: Chrome, xpath: str) -> WebElement:
     return WebDriverWait(browser, 10).until(lambda page: page.find_element(By.XPATH, xpath))
 
 
+def menu(browser: Chrome) -> list[str]:
+    """Go to the menu; the categories of results, as they stand there."""
+    press(browser, "//nav//li[1]/a", "//a[span[text()='Workflow']]")  # the house
+    return [item.text for item in browser.find_elements(By.XPATH, "//li/a/span") if item.text[:1].isdigit()]
+
+
 def open_category(browser: Chrome, category: str) -> list[WebElement]:
     """The buttons (an eye each) that show the category's results."""
     menu(browser)
-    wait(browser, f"//a[span[text()='{category}']]").click()
-    wait(browser, "//tbody/tr")
+    press(browser, f"//a[span[text()='{category}']]", "//tbody/tr")
     return browser.find_elements(By.XPATH, "//tbody/tr/td[last()]//a[1]")
 
 
@@ -80,25 +99,25 @@ def test_the_story_has_its_order(browser: Chrome) -> None:
 def test_every_figure_is_shown_once_and_to_print(browser: Chrome, category: str) -> None:
     buttons = open_category(browser, category)
     assert len(buttons) == FIGURES[category]
-    seen = set()
+    seen: set[str] = set()
     for button in buttons:
-        button.click()
-        image = wait(browser, "//img[starts-with(@src, 'data:image/png')]")
+        image = press(browser, button, IMAGE, seen)
         WebDriverWait(browser, 10).until(lambda page, image=image: image.get_property("naturalWidth"))
         seen.add(image.get_attribute("src"))
         assert image.rect["width"] <= 1500
-    assert len(seen) == len(buttons)
-    browser.find_element(By.XPATH, "//label[contains(., 'print (PDF)')]").click()
-    assert wait(browser, "//iframe").get_attribute("src").startswith("data:application/pdf")
+    printed = press(browser, "//label[contains(., 'print (PDF)')]", FRAME)
+    assert printed.get_attribute("src").startswith("data:application/pdf")
 
 
 @pytest.mark.parametrize("category", PAGES)
 def test_every_page_is_a_page_with_tables(browser: Chrome, category: str) -> None:
     buttons = open_category(browser, category)
     assert len(buttons) == PAGES[category]
+    seen: set[str] = set()
     for button in buttons:
-        button.click()
-        browser.switch_to.frame(wait(browser, "//iframe"))
+        frame = press(browser, button, FRAME, seen)
+        seen.add(frame.get_attribute("src"))
+        browser.switch_to.frame(frame)
         assert len(wait(browser, "//table").text) > 100
         browser.switch_to.default_content()
 
