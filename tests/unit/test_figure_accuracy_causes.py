@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from tests.figures import words
 
 from upfml.causes.chains import CAUSES, OTHERS
 from upfml.figures import accuracy_causes, style
@@ -75,7 +75,7 @@ def test_no_text_touches_another_or_the_edge(figure: Figure) -> None:
 
 
 def test_it_names_every_cause_and_where_the_kernel_stands() -> None:
-    said = " ".join(text.get_text() for text in accuracy_causes.draw(study(1)).findobj(Text)).replace("\n", " ")
+    said = words(accuracy_causes.draw(study(1)))
     assert all(cause.name in said for cause in CAUSES)
     assert "this project's kernel" in said and "the paper's loss, 0.37" in said
     assert "random split (the paper's) 70.10 and 92.10 %" in said

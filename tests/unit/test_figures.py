@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from tests.figures import words
 
 from upfml import metrics, tables
 from upfml.arms import SETS, Arm
@@ -45,11 +45,6 @@ SPLIT = {
     "test_windows": 400,
     "confusion": [[345, 5], [3, 47]],
 }
-
-
-def words(figure: Figure) -> str:
-    """All that is written in a figure, as one line."""
-    return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
 
 
 def decisions(trials: int = 3, arms: list[str] = ARMS) -> pd.DataFrame:

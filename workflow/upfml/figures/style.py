@@ -152,7 +152,8 @@ def error_scale(axes: Axes, which: str) -> None:
 def small_print(figure: Figure, *sentences: str) -> None:
     """What makes the numbers believable, under the figure, wrapped to its width; the figure grows by as much."""
     characters = int(figure.get_size_inches()[0] * 72 / (_SMALL_PT * 0.53))
-    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, characters)]
+    together = [sentence.replace(" %", "\N{NO-BREAK SPACE}%") for sentence in sentences]
+    lines = [line for sentence in together for line in textwrap.wrap(sentence, characters)]
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + len(lines) * _SMALL_PT * 1.3 / 72)
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=_SMALL_PT, color=GREY, linespacing=1.3)
