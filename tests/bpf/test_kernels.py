@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.forests import converted, noisy_forest
+from tests.waiting import until
 
 from upfml import exactness, testrun
 from upfml.errors import UserError
@@ -235,18 +235,10 @@ machine.QEMU = {str(tmp_path / "qemu")!r}
 machine.run(images.Image("6.1", Path({str(image.folder)!r})), "none", Path({str(share)!r}), print)
 """
     with subprocess.Popen([sys.executable, "-c", script]) as run:
-        pid = until(lambda: (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else "")
+        pid = until(lambda: (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else "", 60)
+        assert pid
         run.kill()
-    until(lambda: not Path(f"/proc/{pid.strip()}").exists())
-
-
-def until(ready: Callable[[], Any], patience_s: float = 60) -> Any:
-    """What `ready` returns, once that is something."""
-    deadline = time.monotonic() + patience_s
-    while not (found := ready()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
+    assert until(lambda: not Path(f"/proc/{pid.strip()}").exists(), 60)
 
 
 def test_missing_qemu_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from tests.captures import COOKED, ETHERNET, START_NS, WIFI, traffic, tunnelled, write_pcap
 from tests.forests import converted, noisy_forest
+from tests.waiting import until
 
 from upfml import frames, tables, windows
 from upfml.errors import UserError
@@ -230,9 +231,7 @@ def test_ctrl_c_leaves_nothing(model: Path, tmp_path: Path) -> None:
     capture = write_pcap(tmp_path / "a.pcap", ((START_NS + i, inner) for i in range(1_000_000)))
     out = tmp_path / "out"
     replay_of_it = subprocess.Popen(command(capture, "--model", model, "-o", out), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(out.glob(".packets.parquet.*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert until(lambda: list(out.glob(".packets.parquet.*")), 60)
     time.sleep(0.5)
     replay_of_it.send_signal(signal.SIGINT)
     _, said = replay_of_it.communicate(timeout=60)

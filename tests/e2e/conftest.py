@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.workflow import CONFIG, ROOT, SNAKEMAKE, gone, namespaces, snakemake
+from tests.waiting import until
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +21,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     command = [*SNAKEMAKE, "--directory", str(folder), "all", *CONFIG]
     with (folder / "killed.log").open("w") as log:
         run = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        deadline = time.monotonic() + 120
-        while not (folder / "results/capture/sampling").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until((folder / "results/capture/sampling").exists, 120)
         assert run.poll() is None, (folder / "killed.log").read_text()
         time.sleep(3)
         assert len(namespaces()) == 3

@@ -105,6 +105,7 @@ def test_every_figure_is_shown_once_and_to_print(browser: Chrome, category: str)
         WebDriverWait(browser, 10).until(lambda page, image=image: image.get_property("naturalWidth"))
         seen.add(image.get_attribute("src"))
         assert image.rect["width"] <= 1500
+    assert len(seen) == len(buttons)
     printed = press(browser, "//label[contains(., 'print (PDF)')]", FRAME)
     assert printed.get_attribute("src").startswith("data:application/pdf")
 

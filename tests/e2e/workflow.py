@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]
@@ -22,7 +23,4 @@ def namespaces() -> list[str]:
 
 
 def gone(seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while namespaces() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not namespaces()
+    return until(lambda: not namespaces(), seconds)

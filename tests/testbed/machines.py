@@ -13,7 +13,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 from pyroute2 import IPRoute
+from tests.waiting import until
 
 import upfml
 from upfml.testbed import inventory
@@ -229,11 +229,9 @@ def _sshd(folder: Path, namespace: str, key: Path, basetemp: Path) -> subprocess
 
 
 def _await(address: str, log: Path) -> None:
-    deadline = time.monotonic() + 10
     scan = f"exec 3<>/dev/tcp/{shlex.quote(address)}/22"
-    while subprocess.run(["bash", "-c", scan], capture_output=True).returncode != 0:
-        assert time.monotonic() < deadline, f"sshd at {address} does not answer: {log.read_text()}"
-        time.sleep(0.05)
+    answers = until(lambda: subprocess.run(["bash", "-c", scan], capture_output=True).returncode == 0)
+    assert answers, f"sshd at {address} does not answer: {log.read_text()}"
 
 
 if sys.prefix == sys.base_prefix:  # the machines' interpreter has the packages that the tests' has

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from tests.forests import noisy_forest
+from tests.waiting import until
 
 from upfml.bench import live
 from upfml.errors import UserError
@@ -43,9 +43,7 @@ def left_over() -> list[str]:
 
 def assert_nothing_left() -> None:
     """At once, or soon: the kernel ends a removed namespace's devices, with their threads, when it has time."""
-    deadline = time.monotonic() + 10
-    while left_over() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: not left_over())
     assert left_over() == []
 
 

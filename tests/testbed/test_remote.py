@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbed, make_key
+from tests.waiting import until
 
 from upfml.errors import UserError
 from upfml.testbed import connection
@@ -49,13 +50,6 @@ with RemoteHost(inventory.machines(section)[role]) as host:
     print("ready", flush=True)
     host.start(["sleep", "600"], log=log).wait()
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 def pids(*words: str) -> list[int]:

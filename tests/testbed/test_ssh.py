@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ import yaml
 from snakemake.iocontainers import Namedlist
 from tests.forests import converted, noisy_forest
 from tests.testbed.machines import Testbed
+from tests.waiting import until
 
 from upfml import tables
 from upfml.agentprocess import AgentProcess, loss
@@ -195,20 +195,13 @@ def test_a_script_there_ends_when_nobody_waits_for_it(testbed: Testbed, tmp_path
 
     waiting = Thread(target=wait, daemon=True)
     waiting.start()
-    until(running)
+    assert until(running, 20)
     listening = str(testbed.sshd["upf"].pid)  # the newest in its network is the connection's own
     killed = testbed.inside("upf", "pkill", "-x", "--newest", "--ns", listening, "--nslist", "net", "sshd")
     assert killed.returncode == 0
-    until(lambda: not running())
+    assert until(lambda: not running(), 20)
     waiting.join(20)
     assert not waiting.is_alive()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_connection_that_is_cut_ends_the_run_with_a_clear_word(testbed: Testbed, tmp_path: Path) -> None:
@@ -226,8 +219,5 @@ def test_a_connection_that_is_cut_ends_the_run_with_a_clear_word(testbed: Testbe
                 time.sleep(0.1)
         finally:
             testbed.link("upf", "up")
-    deadline = time.monotonic() + 20
-    while testbed.folder("upf").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not testbed.folder("upf").exists()
+    assert until(lambda: not testbed.folder("upf").exists(), 20)
     assert "xdp" not in testbed.inside("upf", "ip", "link", "show", "dev", N3).stdout

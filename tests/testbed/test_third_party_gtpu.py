@@ -26,6 +26,7 @@ import pandas as pd
 import pytest
 from pyroute2 import IPRoute, netns
 from tests.forests import converted, noisy_forest
+from tests.waiting import until
 
 from upfml import exactness, tables
 from upfml.agentprocess import AgentProcess, loss
@@ -102,13 +103,11 @@ def link() -> Iterator[Link]:
         yield Link(*hosts)
 
 
-def until(condition: Callable[[], Any], what: str, logs: Path) -> Any:
+def awaited(condition: Callable[[], Any], what: str, logs: Path) -> Any:
     """What `condition` gives as soon as it is true."""
-    deadline = time.monotonic() + 20
-    while not (found := condition()):
-        said = "\n".join(path.read_text(errors="replace") for path in logs.glob("*.log"))
-        assert time.monotonic() < deadline, f"{what}:\n{said}"
-        time.sleep(0.05)
+    found = until(condition, 20)
+    said = "\n".join(path.read_text(errors="replace") for path in logs.glob("*.log"))
+    assert found, f"{what}:\n{said}"
     return found
 
 
@@ -202,9 +201,9 @@ def seen(link: Link, model: Path, tmp_path_factory: pytest.TempPathFactory) -> S
 
         (folder / "ggsn.cfg").write_text(GGSN_CONFIG.format(folder=folder))
         start(link.upf, "osmo-ggsn", "-c", folder / "ggsn.cfg")
-        until(lambda: address_of(link.upf, "apn"), "the GGSN has no tun device", folder)
+        awaited(lambda: address_of(link.upf, "apn"), "the GGSN has no tun device", folder)
         start(link.upf, "tshark", "-q", "-i", GN, "-w", capture, by=signal.SIGINT)
-        until(lambda: capture.exists() and capture.stat().st_size, "tshark does not listen", folder)
+        awaited(lambda: capture.exists() and capture.stat().st_size, "tshark does not listen", folder)
         time.sleep(0.5)
         agent = AgentProcess(CONFIG, Arm("exactness", "packet"), link, model, folder / "agent")  # type: ignore[arg-type]
         agent.attach()
@@ -212,7 +211,7 @@ def seen(link: Link, model: Path, tmp_path_factory: pytest.TempPathFactory) -> S
             link.sgsn, "sgsnemu", "--listen", SGSN, "--remote", GGSN, "--createif", "--defaultroute",
             "--tun-device", "ue", "--statedir", folder, "--pidfile", folder / "sgsnemu.pid",
         )  # fmt: skip
-        ue = until(lambda: address_of(link.sgsn, "ue"), "the SGSN has no PDP context", folder)
+        ue = awaited(lambda: address_of(link.sgsn, "ue"), "the SGSN has no PDP context", folder)
         ports = talk(link, ue)
         time.sleep(0.5)  # for TCP's last acknowledgement
         stop(sgsn)  # it deletes its PDP context

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pyroute2 import NetNS, netns
+from tests.waiting import until
 
 from upfml import tables
 from upfml.errors import UserError
@@ -92,7 +93,7 @@ def test_session_on_the_wire(hosts, parts, tmp_path):
     capture = tmp_path / "wire.pcap"
     listener = hosts[1].start(["tshark", "-q", "-i", "to-ran", "-s", "96", "-w", capture], log=tmp_path / "tshark.log")
     try:
-        wait_until(lambda: "Capturing on" in (tmp_path / "tshark.log").read_text())
+        assert until(lambda: "Capturing on" in (tmp_path / "tshark.log").read_text())
         with session(hosts, parts, tmp_path) as running:
             assert set(running.processes(hosts[0])) == {"nginx", "control-sink", "control-sender"}
             end = time.monotonic() + 8
@@ -126,7 +127,7 @@ def test_session_on_the_wire(hosts, parts, tmp_path):
 def test_a_dead_generator_is_named(hosts, parts, tmp_path):
     with session(hosts, parts, tmp_path) as running, pytest.raises(UserError, match=SENDER):
         os.kill(running.processes(hosts[0])[SENDER], signal.SIGKILL)
-        wait_until(running.tend)
+        assert until(running.tend)
     assert not pids(hosts[0])
     assert not pids(hosts[1])
 
@@ -155,14 +156,7 @@ with session(hosts, parts, Path({str(tmp_path)!r})) as running:
     assert pids(hosts[0])
     run.kill()
     run.wait()
-    wait_until(lambda: not pids(hosts[0]) and not pids(hosts[1]))
-
-
-def wait_until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    assert until(lambda: not pids(hosts[0]) and not pids(hosts[1]))
 
 
 def flows_on_the_wire(capture):
