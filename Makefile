@@ -17,7 +17,7 @@ setup: ## install what the machine lacks: Debian packages, kernel headers, .venv
 	@envs/setup.sh
 
 kernels: setup ## load and try every program in other kernels (QEMU): KERNELS="5.10 6.1 6.12"
-	PYTHONPATH=workflow python -m upfml.kernels $(KERNELS)
+	PYTHONPATH=workflow python -m upfml.checks.kernels $(KERNELS)
 
 venv: ## make .venv alone; needs no root
 	@bash envs/setup.sh venv
@@ -35,7 +35,7 @@ lock: ## write envs/requirements.lock anew from envs/requirements.in (needs uv)
 		--no-header envs/requirements.in --output-file envs/requirements.lock
 
 # With a preset: make report CONFIG=presets/paper.yaml. Benchmarks are in it when they have been made.
-REPORTED = all $(if $(wildcard figures/bench_live.png),bench)
+REPORTED = all $(if $(wildcard figures/bench_saturation.png),bench)
 SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 report: setup ## make results/report.html, one file for any browser, of a finished run

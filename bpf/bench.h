@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Programs that the benchmarks run (BPF_PROG_TEST_RUN), compiled with the classifier whose parts they call:
- * upfml/bench/programs.py puts this file in the place of the model's engine.h, which is timed_engine.h here. Decisions are
+ * upfml/studies/bench/programs.py puts this file in the place of the model's engine.h, which is timed_engine.h here. Decisions are
  * not delivered; their classes stay in bench_answers.
  *
  * A test run repeats one packet, and a processor learns by heart what it is given again and again. So a program here

@@ -92,11 +92,11 @@ python_environment() {
 }
 
 kernel_headers() {
-	if .venv/bin/python -m upfml.headers prepare >/dev/null 2>&1; then
+	if .venv/bin/python -m upfml.bpf.headers prepare >/dev/null 2>&1; then
 		return
 	fi
 	install_packages "linux-headers-$(dpkg --print-architecture)"
-	.venv/bin/python -m upfml.headers prepare >/dev/null ||
+	.venv/bin/python -m upfml.bpf.headers prepare >/dev/null ||
 		fail "no kernel headers for BCC" "see the message above"
 }
 

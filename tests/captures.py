@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from upfml import frames
-from upfml.flowkey import UDP
+from upfml.base.flowkey import UDP
+from upfml.packets import frames
 
 ETHERNET, RAW, COOKED, COOKED2, WIFI = 1, 101, 113, 276, 105
 """Link types (tcpdump.org/linktypes.html)."""

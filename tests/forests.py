@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from upfml import convert
-from upfml.engines import tailcall
-from upfml.features import Definition
-from upfml.model import TreeModel, round_shares, trees_of, untrained
-from upfml.synthetic import noisy_forest
-from upfml.voting import Voting
+from upfml.model import convert
+from upfml.model.engines import tailcall
+from upfml.model.kinds import TreeModel, round_shares, trees_of, untrained
+from upfml.model.synthetic import noisy_forest
+from upfml.model.voting import Voting
+from upfml.packets.features import Definition
 
 INT64 = np.iinfo(np.int64)
 ENDS = [

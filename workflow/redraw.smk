@@ -2,7 +2,7 @@
 
 import json
 
-from upfml.archive import DRAWINGS
+from upfml.report.archive import DRAWINGS
 
 with open(DRAWINGS) as file:
     drawings = json.load(file)

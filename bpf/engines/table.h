@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The forest as data: the same programs for every forest of as many classes. upfml/engines/table.py makes the tables and
+ * The forest as data: the same programs for every forest of as many classes. upfml/model/engines/table.py makes the tables and
  * says what is in them.
  *
  * A feature becomes its rank among the thresholds that the forest has for it, by binary search. From the ranks on there
@@ -17,14 +17,14 @@
  *
  * A forest is replaced without a packet noticing: two places, one of which is in use. The new forest goes into the
  * other, then `forest_version`, whose last bit is the place, is raised by one; a packet reads that once, and its decision
- * says which it was. See upfml/engines/table.py, put.
+ * says which it was. See upfml/model/engines/table.py, put.
  */
 #pragma once
 
 #include "votes.h"
 
 #define TABLE_MASK (TABLE_BYTES - 1)
-#define WORDS_MAX 1024 /* of a row; upfml/engines/table.py knows it, too, as it does the next */
+#define WORDS_MAX 1024 /* of a row; upfml/model/engines/table.py knows it, too, as it does the next */
 #define TREES_A_PASS 32
 #define TREES_AT_ONCE 4 /* their nodes come from memory at the same time */
 #define WORDS_AT_ONCE 4 /* a row has a multiple of these */

@@ -2,7 +2,7 @@
 /*
  * When a packet arrived, ns. Live: CLOCK_MONOTONIC now. Replayed through BPF_PROG_TEST_RUN with REPLAY_CLOCK defined:
  * the recorded time, which travels in the packet's 8 bytes of XDP metadata; with REPLAY_IN_FRONT, too, as the packet's own
- * first 8 bytes, which are taken off here: for kernels whose test runs take no metadata (upfml/testrun.py).
+ * first 8 bytes, which are taken off here: for kernels whose test runs take no metadata (upfml/bpf/testrun.py).
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What goes to user space. upfml/events.py holds the same layouts as numpy types and passes their sizes in, so that a
+ * What goes to user space. upfml/bpf/events.py holds the same layouts as numpy types and passes their sizes in, so that a
  * difference stops the compiler. Times are CLOCK_MONOTONIC, ns.
  */
 #pragma once
@@ -40,5 +40,5 @@ struct decision_event {
 	u32 model; /* its version (engines/table.h); 0: of an engine that has none */
 };
 
-_Static_assert(sizeof(struct packet_event) == PACKET_EVENT_BYTES, "upfml/events.py differs");
-_Static_assert(sizeof(struct decision_event) == DECISION_EVENT_BYTES, "upfml/events.py differs");
+_Static_assert(sizeof(struct packet_event) == PACKET_EVENT_BYTES, "upfml/bpf/events.py differs");
+_Static_assert(sizeof(struct decision_event) == DECISION_EVENT_BYTES, "upfml/bpf/events.py differs");

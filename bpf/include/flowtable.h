@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The flow table, from a flow's key to its flow_value: a type that the program names before it includes this.
- * FLOW_TABLE_TYPE and FLOW_TABLE_SIZE come from the configuration (upfml/flowtable.py).
+ * FLOW_TABLE_TYPE and FLOW_TABLE_SIZE come from the configuration (upfml/bpf/flowtable.py).
  */
 #pragma once
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 
-from upfml import tables
-from upfml.bench import delivery, inference, path
-from upfml.flowtable import FlowTable
-from upfml.model import trees_of
+from upfml.base import tables
+from upfml.bpf.flowtable import FlowTable
+from upfml.model.kinds import trees_of
+from upfml.studies.bench import delivery, inference, path
 
 
 def closed_windows(rows: int = 2_000) -> pd.DataFrame:

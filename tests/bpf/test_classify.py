@@ -14,19 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.forests import converted, forest_between, noisy_forest
 
-from upfml import events, frames
-from upfml.bpf import KernelRefused
+from upfml.base.flowkey import UDP
+from upfml.bpf import events
+from upfml.bpf.delivery import Delivery
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.module import KernelRefused
+from upfml.bpf.ring import Ring
+from upfml.bpf.testrun import TestRun
 from upfml.classify import kernel
+from upfml.classify.uplink import Uplink
 from upfml.classify.user import predictor
-from upfml.delivery import Delivery
-from upfml.features import WINDOW_IATS_MAX, Definition
-from upfml.flowkey import UDP
-from upfml.flowtable import FlowTable
-from upfml.job import Job
+from upfml.packets import frames
+from upfml.packets.features import WINDOW_IATS_MAX, Definition
 from upfml.reference import windows as reference
-from upfml.ring import Ring
-from upfml.testrun import TestRun
-from upfml.uplink import Uplink
+from upfml.run.job import Job
 
 DEFINITION = Definition(500_000_000, 1_000)
 
@@ -169,7 +170,7 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
     )
     job.write(tmp_path / "job.json")
     agent = subprocess.run(
-        [sys.executable, "-m", "upfml.agent", tmp_path / "job.json"], capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "upfml.run.agent", tmp_path / "job.json"], capture_output=True, text=True, timeout=300
     )
     assert agent.returncode == 1
     assert refusal.value.reason in agent.stderr

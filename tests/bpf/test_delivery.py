@@ -11,12 +11,12 @@ import pytest
 from tests.bpf.test_classify import DEFINITION, new_flow
 from tests.forests import converted, noisy_forest
 
-from upfml import events
+from upfml.bpf import events
+from upfml.bpf.delivery import Delivery
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.ring import Ring
+from upfml.bpf.testrun import TestRun
 from upfml.classify import kernel
-from upfml.delivery import Delivery
-from upfml.flowtable import FlowTable
-from upfml.ring import Ring
-from upfml.testrun import TestRun
 
 ONE_PAGE = Delivery(pages=1)
 ROOM = (4_096 - 1) // (8 + events.DECISION_EVENT.itemsize)

@@ -13,20 +13,21 @@ from tests.bpf.test_classify import new_flow
 from tests.bpf.test_forest_exact import KernelForest
 from tests.forests import FORESTS, around_thresholds, at_ends, converted, forest_between, noisy_forest
 
-from upfml import convert, tables
-from upfml.bench import programs
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.bpf.events import DECISION_EVENT
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.ring import Ring
+from upfml.bpf.testrun import TestRun
 from upfml.classify import kernel
-from upfml.engines import FILES, tailcall
-from upfml.engines import table as table_engine
-from upfml.errors import UserError
-from upfml.events import DECISION_EVENT
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
-from upfml.model import trees_of
+from upfml.model import convert
+from upfml.model.engines import FILES, tailcall
+from upfml.model.engines import table as table_engine
+from upfml.model.kinds import trees_of
+from upfml.model.voting import Voting
+from upfml.packets.features import Definition
 from upfml.reference.forest import Forest
-from upfml.ring import Ring
-from upfml.testrun import TestRun
-from upfml.voting import Voting
+from upfml.studies.bench import programs
 
 DEFINITION = Definition(500_000_000, 1_000)
 OF_WINDOWS = [name for name, forest in FORESTS.items() if (forest.n_features_in_, forest.n_classes_) == (4, 2)]

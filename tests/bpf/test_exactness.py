@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from tests.forests import converted, forest_between, noisy_forest
 
-from upfml import exactness
-from upfml.baselines import Baselines
-from upfml.engines import FILES
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
+from upfml.bpf.flowtable import FlowTable
+from upfml.model.baselines import Baselines
+from upfml.model.engines import FILES
+from upfml.model.synthetic import trace
+from upfml.packets.features import Definition
 from upfml.reference.forest import Forest
-from upfml.synthetic import trace
+from upfml.studies import exactness
 
 DEFINITION = Definition(500_000_000, 1_000)
 

@@ -13,9 +13,10 @@ import pytest
 from tests.bpf.test_classify import DEFINITION, Classifier, new_flow
 from tests.forests import converted, noisy_forest
 
-from upfml import flood, tables
-from upfml.flowkey import UDP
-from upfml.testrun import TestRun
+from upfml.base import tables
+from upfml.base.flowkey import UDP
+from upfml.bpf.testrun import TestRun
+from upfml.studies import flood
 
 _PACKETS = 1_000_000  # on each CPU
 _MS = 1_000_000

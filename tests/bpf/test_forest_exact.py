@@ -12,18 +12,18 @@ import pytest
 from numpy.typing import NDArray
 from tests.forests import EVERY_TIED, FORESTS, around_thresholds, at_ends, converted, noisy_forest, tied_forest
 
-from upfml import tables
-from upfml.bench import programs
-from upfml.bpf import fill
+from upfml.base import tables
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.module import fill
+from upfml.bpf.testrun import TestRun
 from upfml.classify import kernel
-from upfml.engines import FILES
-from upfml.engines import table as table_engine
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
-from upfml.model import trees_of
+from upfml.model.engines import FILES
+from upfml.model.engines import table as table_engine
+from upfml.model.kinds import trees_of
+from upfml.model.voting import Voting, leaf_votes
+from upfml.packets.features import Definition
 from upfml.reference.forest import Forest
-from upfml.testrun import TestRun
-from upfml.voting import Voting, leaf_votes
+from upfml.studies.bench import programs
 
 
 class KernelForest:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.captures import write_pcap
 
-from upfml.bpf import counter_names
-from upfml.fuzz import __main__ as fuzz
-from upfml.fuzz.corpus import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Corpus, built_in
+from upfml.bpf.module import counter_names
+from upfml.checks.fuzz import __main__ as fuzz
+from upfml.checks.fuzz.corpus import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Corpus, built_in
 from upfml.reference import parser
 from upfml.reference.parser import Parsed
 

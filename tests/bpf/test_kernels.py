@@ -17,16 +17,17 @@ import pytest
 from tests.forests import converted, noisy_forest
 from tests.waiting import until
 
-from upfml import exactness, testrun
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
-from upfml.kernels import __main__ as kernels
-from upfml.kernels import carry, images, judge, machine
-from upfml.kernels.plan import Plan
+from upfml.base.errors import UserError
+from upfml.bpf import testrun
+from upfml.bpf.flowtable import FlowTable
+from upfml.checks.kernels import __main__ as kernels
+from upfml.checks.kernels import carry, images, judge, machine
+from upfml.checks.kernels.plan import Plan
+from upfml.model.synthetic import trace
+from upfml.packets.features import Definition
 from upfml.reference.forest import Forest
 from upfml.replay import feed
-from upfml.synthetic import trace
+from upfml.studies import exactness
 
 TARGETS = (
     "http://mirror/debian bookworm\nhttp://mirror/debian bookworm-updates\nhttp://mirror/security bookworm-security\n"
@@ -42,7 +43,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 def reported(plan: Plan) -> dict[str, Any]:
     """What the running kernel says of the plan."""
     (plan.folder / "tests.json").write_text("[]")
-    subprocess.run([sys.executable, "-m", "upfml.kernels.guest", plan.folder], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "upfml.checks.kernels.guest", plan.folder], check=True, timeout=120)
     return json.loads((plan.folder / "guest/result.json").read_text())
 
 
@@ -198,7 +199,7 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     share = stand_in(tmp_path, monkeypatch, "echo upfml: booted; echo a last word; exec sleep 60")
     began = time.monotonic()
     with pytest.raises(UserError, match=r"did not end in 1 s; it said last: upfml: booted \| a last word"):
-        machine.run(image, "upfml.kernels.guest", share, said.append, patience_s=1)
+        machine.run(image, "upfml.checks.kernels.guest", share, said.append, patience_s=1)
     assert time.monotonic() - began < 10
     assert said == ["6.1: booted after 0 s"]
 
@@ -211,7 +212,7 @@ def test_a_guest_is_heard_by_one_who_has_many_files_open(
         for _ in range(1_100):
             stack.enter_context(Path("/dev/null").open())
         said: list[str] = []
-        machine.run(image, "upfml.kernels.guest", share, said.append, patience_s=10)
+        machine.run(image, "upfml.checks.kernels.guest", share, said.append, patience_s=10)
     assert said == ["6.1: loaded all"]
 
 
@@ -220,7 +221,7 @@ def test_a_guest_that_says_nothing_more_has_ended(
 ) -> None:
     share = stand_in(tmp_path, monkeypatch, "echo upfml: loaded all; echo Kernel panic")
     said: list[str] = []
-    machine.run(image, "upfml.kernels.guest", share, said.append, patience_s=10)
+    machine.run(image, "upfml.checks.kernels.guest", share, said.append, patience_s=10)
     assert said == ["6.1: loaded all"]
     assert "Kernel panic" in machine.last_words(image)
     assert list(share.iterdir()) == []
@@ -244,7 +245,7 @@ machine.run(images.Image("6.1", Path({str(image.folder)!r})), "none", Path({str(
 def test_missing_qemu_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image) -> None:
     monkeypatch.setattr(machine, "QEMU", "qemu-of-nobody")
     with pytest.raises(UserError, match="qemu-of-nobody is not there"):
-        machine.run(image, "upfml.kernels.guest", tmp_path, print)
+        machine.run(image, "upfml.checks.kernels.guest", tmp_path, print)
 
 
 # Images
@@ -287,7 +288,10 @@ def test_maps_in_code_are_told_apart_only_by_their_descriptors() -> None:
 def test_a_missing_file_of_the_plan_is_no_silence(plan: Plan, tmp_path: Path) -> None:
     shutil.copytree(plan.folder, tmp_path / "plan", ignore=shutil.ignore_patterns("guest", "upf.json"))
     done = subprocess.run(
-        [sys.executable, "-m", "upfml.kernels.guest", tmp_path / "plan"], capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "upfml.checks.kernels.guest", tmp_path / "plan"],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode != 0
     assert not (tmp_path / "plan/guest/result.json").exists()

@@ -12,15 +12,16 @@ import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 
-from upfml import frames, tables
-from upfml.capture import collector
+from upfml.base import tables
+from upfml.base.flowkey import UDP
+from upfml.bpf.delivery import Delivery
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.testrun import TestRun
+from upfml.classify.collector import collector
 from upfml.classify.native import NativeClassifier, NativeRing
 from upfml.classify.user import UserClassifier
-from upfml.delivery import Delivery
-from upfml.features import Definition
-from upfml.flowkey import UDP
-from upfml.flowtable import FlowTable
-from upfml.testrun import TestRun
+from upfml.packets import frames
+from upfml.packets.features import Definition
 
 DEFINITION = Definition(500_000_000, 1_000)
 FLOWS = 7

@@ -8,14 +8,15 @@ import struct
 import numpy as np
 import pytest
 
-from upfml import events, frames
-from upfml.bpf import counter_names
-from upfml.capture import collector
-from upfml.features import Definition
-from upfml.flowkey import TCP, UDP
-from upfml.flowtable import FlowTable
-from upfml.ring import Ring
-from upfml.testrun import XDP_PASS, TestRun
+from upfml.base.flowkey import TCP, UDP
+from upfml.bpf import events
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.module import counter_names
+from upfml.bpf.ring import Ring
+from upfml.bpf.testrun import XDP_PASS, TestRun
+from upfml.classify.collector import collector
+from upfml.packets import frames
+from upfml.packets.features import Definition
 
 UE, DN = "10.60.0.1", "10.70.0.1"
 UDP_IN_IPV4 = frames.ipv4(UE, DN, UDP, frames.udp(40_000, 5_001, bytes(32)))

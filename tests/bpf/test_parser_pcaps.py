@@ -15,12 +15,12 @@ import pytest
 from tests.bpf.test_parser import CUT, FLOW_FRAMES, OTHER_FRAMES
 from tests.captures import write_pcap
 
-from upfml.flowkey import TCP, UDP
-from upfml.fuzz.__main__ import captured
-from upfml.fuzz.compare import Kernel, expected
+from upfml.base.flowkey import TCP, UDP
+from upfml.bpf.testrun import one_cpu
+from upfml.checks.fuzz.__main__ import captured
+from upfml.checks.fuzz.compare import Kernel, expected
 from upfml.reference import parser
 from upfml.reference.parser import Packet
-from upfml.testrun import one_cpu
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "pcaps"
 OUTCOMES = {

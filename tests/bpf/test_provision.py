@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from upfml import headers, provision
+from upfml import provision
+from upfml.bpf import headers
 from upfml.provision.kernel import TRIALS
 
-TRIAL = [sys.executable, "-m", "upfml.trial"]
+TRIAL = [sys.executable, "-m", "upfml.bpf.abilities"]
 
 
 def verdicts(report: provision.Report) -> dict[str, str]:

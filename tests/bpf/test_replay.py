@@ -18,11 +18,12 @@ from tests.captures import COOKED, ETHERNET, START_NS, WIFI, traffic, tunnelled,
 from tests.forests import converted, noisy_forest
 from tests.waiting import until
 
-from upfml import frames, tables, windows
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowkey import TCP, UDP
-from upfml.flowtable import FlowTable
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import TCP, UDP
+from upfml.bpf.flowtable import FlowTable
+from upfml.packets import frames, windows
+from upfml.packets.features import Definition
 from upfml.replay import __main__, captures, feed
 
 DEFINITION = Definition(500_000_000, 1_000)

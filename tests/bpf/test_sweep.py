@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 
-from upfml import sweep, tables, windows
-from upfml.baselines import Baselines
-from upfml.features import Definition
-from upfml.flowkey import UDP
-from upfml.flowtable import FlowTable
-from upfml.voting import Voting
+from upfml.base import tables
+from upfml.base.flowkey import UDP
+from upfml.bpf.flowtable import FlowTable
+from upfml.model.baselines import Baselines
+from upfml.model.voting import Voting
+from upfml.packets import windows
+from upfml.packets.features import Definition
+from upfml.studies import sweep
 
 DEFINITION = Definition(500_000_000, 1_000)
 

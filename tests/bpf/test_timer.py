@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from upfml import timer
+from upfml.studies import timer
 
 
 def test_a_reading_takes_time_but_not_much() -> None:

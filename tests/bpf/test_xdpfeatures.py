@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pyroute2 import IPRoute
 
-from upfml import xdpfeatures
-from upfml.xdpfeatures import BASIC, FEATURES, driver, features
+from upfml.bpf import xdpfeatures
+from upfml.bpf.xdpfeatures import BASIC, FEATURES, driver, features
 
 DEVICE = "upfmlfeat0"
 

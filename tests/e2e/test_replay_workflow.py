@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.captures import traffic, tunnelled, write_pcap
 
-from upfml import tables
+from upfml.base import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]

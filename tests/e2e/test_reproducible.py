@@ -17,7 +17,7 @@ import pytest
 from tests.captures import traffic, tunnelled, write_pcap
 from tests.e2e.workflow import ROOT
 
-from upfml import tables
+from upfml.base import tables
 
 SETTINGS = """\
 replay:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.e2e.workflow import CONFIG, ROOT, gone, namespaces, snakemake
 
-from upfml import tables
+from upfml.base import tables
 
 FIGURES = [
     *("traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"),
@@ -209,8 +209,8 @@ def test_the_sweep_has_every_point(finished: Path) -> None:
 
 def test_the_collector_and_the_replayed_classifier_see_the_same_windows(finished: Path) -> None:
     """Training windows (Python, from the collector's IATs) are those of the kernel on the same packets."""
-    from upfml.features import Definition
-    from upfml.flowtable import FlowTable
+    from upfml.bpf.flowtable import FlowTable
+    from upfml.packets.features import Definition
     from upfml.replay import feed
 
     packets = tables.read(finished / "results/capture/packets.parquet", tables.PACKETS)

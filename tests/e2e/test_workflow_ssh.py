@@ -13,7 +13,7 @@ import yaml
 from tests.e2e.workflow import CONFIG, ROOT, snakemake
 from tests.testbed.machines import ADDRESSES, Testbed
 
-from upfml import tables
+from upfml.base import tables
 
 POINT = "depth10-trees10"
 DECIDING = ["user", "kernel-packet-perf", "kernel"]

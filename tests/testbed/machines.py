@@ -23,10 +23,10 @@ from pyroute2 import IPRoute
 from tests.waiting import until
 
 import upfml
-from upfml.testbed import inventory
 from upfml.testbed.host import die_with_parent
-from upfml.testbed.inventory import ROLES, Machine
 from upfml.testbed.namespaces import DN, N3, UE_DEVICE, Namespaces
+from upfml.testbed.ssh import inventory
+from upfml.testbed.ssh.inventory import ROLES, Machine
 
 PREFIX = "upfssh"
 FOLDER = "/var/tmp/upfml"

@@ -18,12 +18,14 @@ import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 
-from upfml import frames, tables, xdp
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import UDP, flow_id
+from upfml.bpf import xdp
 from upfml.classify.afxdp import AfXdp
 from upfml.classify.user import predictor
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowkey import UDP, flow_id
+from upfml.packets import frames
+from upfml.packets.features import Definition
 from upfml.testbed.check import echo
 from upfml.testbed.namespaces import DN, GNB_N3, N3, N6, UE, UPF_N3, UPLINK_TEID, Namespaces, inside
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from upfml import tables
-from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
-from upfml.errors import UserError
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.run.agentprocess import AgentProcess, loss
 from upfml.testbed.namespaces import DN, Namespaces
 
 ROOT = Path(__file__).resolve().parents[2]

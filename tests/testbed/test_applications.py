@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from upfml import config as upfml_config
-from upfml import experiment, tables
 from upfml.arms import Arm
-from upfml.flowkey import FIVE_TUPLE
+from upfml.base import tables
+from upfml.base.flowkey import FIVE_TUPLE
+from upfml.run import experiment
 from upfml.traffic import control, gaming, ladder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml import tables
-from upfml.errors import UserError
+from upfml.base import tables
+from upfml.base.errors import UserError
 
 
 @pytest.fixture

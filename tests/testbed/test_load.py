@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
-from tests.testbed.test_bench_live import PREFIX, assert_nothing_left, left_over
+from tests.testbed.test_bench_saturation import PREFIX, assert_nothing_left, left_over
 
-from upfml import tables
-from upfml.load import breaks, turns
+from upfml.base import tables
+from upfml.studies.load import breaks, turns
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = ["none", "collect", "user", "kernel", "kernel-change", "kernel-packet"]

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from tests.waiting import until
 
-from upfml import xdp
-from upfml.capture import collector
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
+from upfml.base.errors import UserError
+from upfml.bpf import xdp
+from upfml.bpf.flowtable import FlowTable
+from upfml.classify.collector import collector
+from upfml.packets.features import Definition
 from upfml.testbed import namespaces
 from upfml.testbed.check import check
 from upfml.testbed.host import LocalHost, stop

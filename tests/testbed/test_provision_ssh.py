@@ -11,8 +11,9 @@ import pytest
 from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbed, make_key
 from tests.testbed.test_ssh import section
 
-from upfml import provision, xdp
-from upfml.bpf import Module
+from upfml import provision
+from upfml.bpf import xdp
+from upfml.bpf.module import Module
 from upfml.provision import machine
 from upfml.testbed.namespaces import DN, N3, N6, UE, UPLINK_TEID, inside
 
@@ -166,7 +167,7 @@ def test_full_disk_is_told(testbed: Testbed) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_program_on_n3_is_told_and_left_alone(testbed: Testbed) -> None:
-    program = Module("live.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120}).load("pass")
+    program = Module("injector.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120}).load("pass")
     with inside(testbed.namespaces.upf.namespace):
         take_off = xdp.hold(program.fd, socket.if_nametoindex(N3), "generic")
     try:

@@ -19,13 +19,13 @@ import pytest
 from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbed, make_key
 from tests.waiting import until
 
-from upfml.errors import UserError
-from upfml.testbed import connection
-from upfml.testbed.connection import Connection, MachineRunner
+from upfml.base.errors import UserError
 from upfml.testbed.host import NO_ANSWER, NOT_FOUND, stop
-from upfml.testbed.inventory import Machine
-from upfml.testbed.keeper import LIFETIME_S
-from upfml.testbed.remote import RemoteHost
+from upfml.testbed.ssh import connection
+from upfml.testbed.ssh.connection import Connection, MachineRunner
+from upfml.testbed.ssh.inventory import Machine
+from upfml.testbed.ssh.keeper import LIFETIME_S
+from upfml.testbed.ssh.remote import RemoteHost
 
 ROOT, USER = "ran", "dn"
 """One machine where root logs in, and one where a user does who has sudo."""
@@ -199,7 +199,7 @@ def test_command_has_status_and_texts(host: RemoteHost) -> None:
 
 def test_command_that_takes_too_long_is_ended(host: RemoteHost, monkeypatch: pytest.MonkeyPatch) -> None:
     number = str(next(_numbers))
-    monkeypatch.setattr("upfml.testbed.remote.RUN_PATIENCE_S", 0.5)
+    monkeypatch.setattr("upfml.testbed.ssh.remote.RUN_PATIENCE_S", 0.5)
     assert host.run(["sleep", number]).returncode == NO_ANSWER
     assert until(lambda: not pids("sleep", number))
 
@@ -245,7 +245,7 @@ def test_log_that_cannot_be_written_is_an_error(host: RemoteHost, tmp_path: Path
 
 
 def test_runs_the_code_of_this_tree(host: RemoteHost) -> None:
-    done = host.run([host.python, "-c", "import upfml, upfml.bpf; print(upfml.__file__, upfml.bpf.SOURCES)"])
+    done = host.run([host.python, "-c", "from upfml.bpf import module; print(module.__file__, module.SOURCES)"])
     package, sources = map(Path, done.stdout.split())
     assert package.is_relative_to(SHARED)
     assert sources == package.parents[2] / "bpf"
@@ -254,7 +254,7 @@ def test_runs_the_code_of_this_tree(host: RemoteHost) -> None:
 
 
 def test_headers_of_the_machine_are_found(host: RemoteHost) -> None:
-    assert host.run([host.python, "-m", "upfml.headers"]).returncode == 0
+    assert host.run([host.python, "-m", "upfml.bpf.headers"]).returncode == 0
 
 
 # files

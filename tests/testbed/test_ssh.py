@@ -16,16 +16,16 @@ from tests.forests import converted, noisy_forest
 from tests.testbed.machines import Testbed
 from tests.waiting import until
 
-from upfml import tables
-from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
-from upfml.errors import UserError
-from upfml.meter import MeterProcess
-from upfml.testbed import elsewhere
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.run.agentprocess import AgentProcess, loss
+from upfml.run.meter import MeterProcess
 from upfml.testbed.bed import Bed, bed_of
 from upfml.testbed.check import check, echo
 from upfml.testbed.namespaces import DN, N3, N6, QFI, UE, UPLINK_TEID
-from upfml.testbed.ssh import SshBed
+from upfml.testbed.ssh import elsewhere
+from upfml.testbed.ssh.bed import SshBed
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -184,7 +184,7 @@ def test_a_script_runs_there_with_its_rules_files(testbed: Testbed, tmp_path: Pa
 
 def test_a_script_there_ends_when_nobody_waits_for_it(testbed: Testbed, tmp_path: Path, script: str) -> None:
     def running() -> bool:
-        return testbed.inside("upf", "pgrep", "-f", "upfml.testbed.elsewhere").returncode == 0
+        return testbed.inside("upf", "pgrep", "-f", "upfml.testbed.ssh.elsewhere").returncode == 0
 
     rule = rule_of(tmp_path, 300)
     rule.params.testbed = section(testbed)

@@ -28,15 +28,16 @@ from pyroute2 import IPRoute, netns
 from tests.forests import converted, noisy_forest
 from tests.waiting import until
 
-from upfml import exactness, tables
-from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
-from upfml.baselines import Baselines
-from upfml.features import Definition
-from upfml.flowkey import TCP, UDP
+from upfml.base import tables
+from upfml.base.flowkey import TCP, UDP
+from upfml.classify.uplink import Uplink
+from upfml.model.baselines import Baselines
+from upfml.packets.features import Definition
+from upfml.run.agentprocess import AgentProcess, loss
+from upfml.studies import exactness
 from upfml.testbed.host import LocalHost, Process, stop
 from upfml.testbed.namespaces import inside
-from upfml.uplink import Uplink
 
 GN = "gn"
 SGSN, GGSN = "10.201.0.1", "10.201.0.2"

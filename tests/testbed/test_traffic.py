@@ -11,9 +11,9 @@ import pytest
 from pyroute2 import NetNS, netns
 from tests.waiting import until
 
-from upfml import tables
-from upfml.errors import UserError
-from upfml.flowkey import flow_id
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import flow_id
 from upfml.testbed.host import LocalHost, stop
 from upfml.traffic import control, ladder
 from upfml.traffic.session import SENDER, Session

@@ -10,9 +10,9 @@ import pytest
 from tests.forests import converted, noisy_forest
 from tests.testbed.test_afxdp import PREFIX, check_windows, send
 
-from upfml import tables
-from upfml.agentprocess import AgentProcess, loss
 from upfml.arms import Arm
+from upfml.base import tables
+from upfml.run.agentprocess import AgentProcess, loss
 from upfml.testbed.check import echo
 from upfml.testbed.namespaces import Namespaces
 

@@ -16,13 +16,13 @@ import yaml
 from pyroute2 import IPRoute
 from tests.testbed.test_agent import PACKETS, send
 
-from upfml import xdp
-from upfml.agentprocess import AgentProcess
 from upfml.arms import Arm
-from upfml.bpf import SCHED_CLS, Module, Program
-from upfml.errors import UserError
+from upfml.base.errors import UserError
+from upfml.base.xdpmode import MODES
+from upfml.bpf import xdp
+from upfml.bpf.module import SCHED_CLS, Module, Program
+from upfml.run.agentprocess import AgentProcess
 from upfml.testbed.namespaces import N3, Namespaces, inside
-from upfml.xdpmode import MODES
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -34,7 +34,7 @@ KERNELS_WORD = {"native": "Numerical result out of range", "offload": "Invalid a
 
 @pytest.fixture(scope="module")
 def module() -> Module:
-    return Module("live.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120})
+    return Module("injector.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120})
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ import os, signal, sys
 from upfml import xdp
 from upfml.bpf import Module
 xdp._has_links = lambda: False
-module = Module("live.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120})
+module = Module("injector.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120})
 xdp.attach(module, module.load("pass"), sys.argv[1], "auto")
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from snakemake.iocontainers import Namedlist
 
-from upfml import archive
-from upfml.errors import UserError
+from upfml.base.errors import UserError
+from upfml.report import archive
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVENANCE = {

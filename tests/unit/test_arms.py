@@ -6,7 +6,7 @@ import pytest
 
 from upfml import arms
 from upfml.arms import SETS, Arm
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 
 
 @pytest.mark.parametrize("name", SETS["every"])

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml import baselines, tables
-from upfml.baselines import Baselines
-from upfml.model import untrained
-from upfml.train import score
+from upfml.base import tables
+from upfml.model import baselines
+from upfml.model.baselines import Baselines
+from upfml.model.kinds import untrained
+from upfml.model.train import score
 
 
 def windows(rows: int = 300) -> pd.DataFrame:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from tests.captures import COOKED, COOKED2, ETHERNET, RAW, START_NS, WIFI, write_pcap
 
-from upfml import frames
-from upfml.capturefile import CaptureFile
-from upfml.errors import UserError
-from upfml.flowkey import TCP, UDP
-from upfml.testrun import FRAME_BYTES_MAX, RECORD
+from upfml.base.errors import UserError
+from upfml.base.flowkey import TCP, UDP
+from upfml.bpf.testrun import FRAME_BYTES_MAX, RECORD
+from upfml.packets import frames
+from upfml.packets.capturefile import CaptureFile
 
 PCAPS = Path(__file__).parents[3] / "shared/pcaps"
 MACS = bytes(range(12))

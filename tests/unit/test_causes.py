@@ -13,17 +13,19 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from tests.forests import FORESTS, around_thresholds, at_ends, converted, noisy_forest
 
-from upfml import convert, tables, windows
-from upfml.causes import page, study
-from upfml.causes.arithmetic import Arithmetic, Clock, Trace, Whole, decisions, statistics, window_starts
-from upfml.causes.chains import AUTHORS, CAUSES, HONEST, OTHERS, Chain, added_up
-from upfml.causes.forest import classes
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import UDP, flow_id
 from upfml.classify.user import predictor
-from upfml.errors import UserError
-from upfml.features import UNIT_NS, Definition, Flow, no_overflows
-from upfml.flowkey import UDP, flow_id
-from upfml.model import KINDS, trees_of
-from upfml.voting import Voting
+from upfml.model import convert
+from upfml.model.kinds import KINDS, trees_of
+from upfml.model.voting import Voting
+from upfml.packets import windows
+from upfml.packets.features import UNIT_NS, Definition, Flow, no_overflows
+from upfml.studies.causes import page, study
+from upfml.studies.causes.arithmetic import Arithmetic, Clock, Trace, Whole, decisions, statistics, window_starts
+from upfml.studies.causes.chains import AUTHORS, CAUSES, HONEST, OTHERS, Chain, added_up
+from upfml.studies.causes.forest import classes
 
 WINDOW_NS = 500_000_000
 MS = 1_000_000

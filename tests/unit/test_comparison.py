@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml import comparison
 from upfml.arms import SETS
-from upfml.metrics import COLUMNS
+from upfml.report import comparison
+from upfml.report.metrics import COLUMNS
 
 
 def metrics(trials: int = 12, cost: float = 2.0, noisy: int = 0) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from upfml import config as upfml_config
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -80,8 +80,8 @@ def test_the_settings_that_come_with_the_project_are_right() -> None:
         ("load.arms", ["kernal"], "there is no arm kernal"),
         ("load.rate.flows", 0, "load.rate.flows"),
         ("load.period.period_ms", [100], r"too close to load\.window_ms"),
-        ("bench.live.flows", 0, "bench.live.flows"),
-        ("bench.live.duration_s", 0, "bench.live.duration_s"),
+        ("bench.saturation.flows", 0, "bench.saturation.flows"),
+        ("bench.saturation.duration_s", 0, "bench.saturation.duration_s"),
     ],
 )
 def test_names_the_key_and_the_remedy(key: str, value: Any, says: str) -> None:

@@ -26,14 +26,15 @@ from tests.forests import (
     tied_forest,
 )
 
-from upfml import convert, tables
-from upfml.bpf import KernelRefused
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.bpf.module import KernelRefused
 from upfml.classify.user import predictor
-from upfml.engines import inline, tailcall
-from upfml.errors import UserError
-from upfml.model import FEATURES_MAX, KINDS, TreeModel, trees_of
+from upfml.model import convert
+from upfml.model.engines import inline, tailcall
+from upfml.model.kinds import FEATURES_MAX, KINDS, TreeModel, trees_of
+from upfml.model.voting import Voting, leaf_votes
 from upfml.reference.forest import Forest
-from upfml.voting import Voting, leaf_votes
 
 FOREST = noisy_forest(trees=10, depth=5)
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upfml.features import IAT_MAX, WINDOW_IATS_MAX, ClosedWindow, Definition, Flow, no_overflows
+from upfml.packets.features import IAT_MAX, WINDOW_IATS_MAX, ClosedWindow, Definition, Flow, no_overflows
 from upfml.reference import windows as reference
 
 DEFINITION = Definition(500_000_000, 1_000)

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from tests.figures import words
 
-from upfml.causes.chains import CAUSES, OTHERS
-from upfml.figures import accuracy_causes, style
+from upfml.report.figures import accuracy_causes, style
+from upfml.studies.causes.chains import CAUSES, OTHERS
 
 
 def change(points: float, width: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.test_figures import words
 from tests.unit.test_load import table
 
-from upfml.figures import load, style
+from upfml.report.figures import load, style
 
 VALUES = {"rate": [1e4, 5e4, 2e5], "flows": [260.0, 5000.0], "period": [20.0, 5.0, 1.0]}
 ARMS = ["none", "user-perf", "kernel-packet-perf", "user", "native", "afxdp", "kernel", "kernel-change"]

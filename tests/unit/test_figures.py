@@ -14,16 +14,16 @@ import pytest
 from matplotlib.figure import Figure
 from tests.figures import words
 
-from upfml import metrics, tables
 from upfml.arms import SETS, Arm
-from upfml.baselines import Baselines
-from upfml.bench import inference, live, path
-from upfml.errors import UserError
-from upfml.figures import (
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.model.baselines import Baselines
+from upfml.report import metrics
+from upfml.report.figures import (
     accuracy,
     bench_inference,
-    bench_live,
     bench_path,
+    bench_saturation,
     context_switches,
     cpu_usage,
     flow_table,
@@ -33,6 +33,7 @@ from upfml.figures import (
     sweep,
     traffic,
 )
+from upfml.studies.bench import inference, path, saturation
 
 ARMS = SETS["compared"]
 SPLIT = {
@@ -155,9 +156,9 @@ def saturated() -> pd.DataFrame:
     rows = [
         (arm, engine, turn, 1e6 / (at + 1) + 1e4 * turn, 2 / (at + 1), 4e6, 0.2, 0.99, 32 * bool(engine), 7, "native")
         for turn in range(4)
-        for at, (arm, engine) in enumerate(live.ARMS)
+        for at, (arm, engine) in enumerate(saturation.ARMS)
     ]
-    return pd.DataFrame(rows, columns=live.COLUMNS)
+    return pd.DataFrame(rows, columns=saturation.COLUMNS)
 
 
 def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -221,7 +222,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "flow_table": lambda: flow_table.draw(flooded(), 20),
     "bench_inference": lambda: bench_inference.draw(inferences()),
     "bench_path": lambda: bench_path.draw(ways()),
-    "bench_live": lambda: bench_live.draw(saturated()),
+    "bench_saturation": lambda: bench_saturation.draw(saturated()),
 }
 
 
@@ -259,7 +260,7 @@ def test_what_was_run_stands_in_small_print(name: str) -> None:
     assert "noisy turns: " in said
 
 
-LIVE = ["traffic", "accuracy", "latency", "cpu_usage", "context_switches", "generalise", "bench_live"]
+LIVE = ["traffic", "accuracy", "latency", "cpu_usage", "context_switches", "generalise", "bench_saturation"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -362,7 +363,7 @@ def test_refused_forests_are_drawn_with_their_engine_and_reason() -> None:
 
 
 def test_the_live_benchmark_says_what_was_decided_and_lost() -> None:
-    said = words(FIGURES["bench_live"]())
+    said = words(FIGURES["bench_saturation"]())
     assert all(engine in said for engine in inference.ENGINES)
     assert "384 decisions" in said and "21 events lost" in said
     assert "1.00 ×" in said and "0.50 × [0.50, 0.50]" in said

@@ -10,10 +10,10 @@ import pytest
 from docutils.core import publish_doctree
 from docutils.nodes import strong, system_message
 
-from upfml import comparison, firstpage
-from upfml.errors import UserError
-from upfml.firstpage import Verdict
-from upfml.metrics import COLUMNS, Estimate
+from upfml.base.errors import UserError
+from upfml.report import comparison, firstpage
+from upfml.report.firstpage import Verdict
+from upfml.report.metrics import COLUMNS, Estimate
 
 GOOD: dict[str, dict[str, float]] = {
     "none": {"cpu_total_mean": 9, "cpu_busy_mean": 9, "cpu_direct": 0, "context_switches_mean": 3400},

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml import tables
-from upfml.baselines import Baselines
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.generalise import evaluation, page
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.model.baselines import Baselines
+from upfml.packets.features import Definition
+from upfml.studies.generalise import evaluation, page
 
 BASELINES = Baselines(tables.URLLC, "iat_var", 500.0, tables.URLLC, tables.EMBB)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from upfml import headers
-from upfml.errors import UserError
+from upfml.base.errors import UserError
+from upfml.bpf import headers
 
 
 def touch(path: Path, text: str = "") -> None:

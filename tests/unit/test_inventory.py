@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from upfml import config
-from upfml.errors import UserError
-from upfml.testbed import inventory
+from upfml.base.errors import UserError
+from upfml.testbed.ssh import inventory
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINES: dict[str, Any] = {

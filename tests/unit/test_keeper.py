@@ -6,7 +6,7 @@ import ast
 import sys
 from pathlib import Path
 
-from upfml.testbed import keeper
+from upfml.testbed.ssh import keeper
 
 SOURCE = Path(keeper.__file__).read_text()
 

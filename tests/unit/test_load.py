@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upfml import tables
-from upfml.errors import UserError
-from upfml.features import Definition, Flow, no_overflows
-from upfml.live.schedule import Schedule
-from upfml.load import breaks
-from upfml.load.points import points
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.packets.features import Definition, Flow, no_overflows
+from upfml.studies.load import breaks
+from upfml.studies.load.points import points
+from upfml.traffic.injector.schedule import Schedule
 
 MS = 1_000_000
 WINDOW_NS = 100 * MS
 
 
 def sends(schedule: Schedule) -> list[tuple[int, int]]:
-    """(ns since the start, flow) of every packet: bpf/live.bpf.c in Python."""
+    """(ns since the start, flow) of every packet: bpf/injector.bpf.c in Python."""
     return [
         ((turn * schedule.flows + flow) * schedule.interval_ns, flow)
         for turn in range(schedule.rounds)

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from upfml import metrics, tables
-from upfml.baselines import Baselines
-from upfml.errors import UserError
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.model.baselines import Baselines
+from upfml.report import metrics
 
 
 def decisions(arm: str, trial: int, labels: list[int], predicted: list[int], stamps: tuple[int, ...]) -> pd.DataFrame:

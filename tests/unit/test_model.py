@@ -11,10 +11,10 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier,
 from sklearn.tree import DecisionTreeClassifier
 from tests.forests import FORESTS, converted, forest_between
 
+from upfml.base.errors import UserError
 from upfml.classify.user import UserClassifier
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.model import FEATURES_MAX, KINDS, check_for_c, trees_of, untrained
+from upfml.model.kinds import FEATURES_MAX, KINDS, check_for_c, trees_of, untrained
+from upfml.packets.features import Definition
 
 SAMPLES, LABELS = [[0, 1], [2, 3], [4, 5], [6, 7]], [0, 1, 0, 1]
 

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.forests import converted, forest_between, noisy_forest
 
-from upfml import events, tables
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.bpf import events
 from upfml.classify.native import NativeClassifier
 from upfml.classify.user import UserClassifier
-from upfml.errors import UserError
-from upfml.features import Definition
+from upfml.packets.features import Definition
 
 DEFINITION = Definition(500_000_000, 1_000)
 DECIDED = ["flow", "window", "packets", *tables.FEATURES, "predicted", "model", "repeats", "t_packet_ns", "t_sent_ns"]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from upfml import pages, tables
+from upfml.base import pages, tables
 
 METRICS = pd.DataFrame(
     [

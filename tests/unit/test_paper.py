@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from upfml import paper
-from upfml.errors import UserError
-from upfml.metrics import COLUMNS, Estimate
+from upfml.base.errors import UserError
+from upfml.report import paper
+from upfml.report.metrics import COLUMNS, Estimate
 
 KEYS = ["quantity", "arm", "unit", "paper", "here", "here_low", "here_high", "trials", "verdict", "sentence", "note"]
 SPLIT = {

@@ -13,7 +13,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from upfml import provision
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.provision import kernel, machine, tools
 
 PYTHON = "/opt/upfml/bin/python"
@@ -28,7 +28,7 @@ FIT = {
     "cat /sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc",
     "zcat /proc/config.gz": "".join(f"CONFIG_{option}=y\n" for option in kernel.OPTIONS),
     "test -r /sys/kernel/btf/vmlinux": "",
-    f"{PYTHON} -m upfml.trial": json.dumps(
+    f"{PYTHON} -m upfml.bpf.abilities": json.dumps(
         {step: {"passed": True, "tried": True, "found": "yes"} for step in kernel.TRIALS}
     ),
     f"{PYTHON} -m upfml.traffic.player --help": "usage: python -m upfml.traffic.player",
@@ -58,7 +58,7 @@ class Answers:
 
 def trials(step: str, found: str) -> str:
     return json.dumps(
-        json.loads(FIT[f"{PYTHON} -m upfml.trial"]) | {step: {"passed": False, "tried": True, "found": found}}
+        json.loads(FIT[f"{PYTHON} -m upfml.bpf.abilities"]) | {step: {"passed": False, "tried": True, "found": found}}
     )
 
 
@@ -92,7 +92,7 @@ def without(option: str) -> dict[str, str | int]:
         ({"uname -srm": 255}, "kernel", "unknown"),
         *[(without(option), f"CONFIG_{option}", "not set") for option in kernel.OPTIONS],
         *[
-            ({f"{PYTHON} -m upfml.trial": trials(step, "Operation not permitted")}, name, "not permitted")
+            ({f"{PYTHON} -m upfml.bpf.abilities": trials(step, "Operation not permitted")}, name, "not permitted")
             for step, (name, _, _) in kernel.TRIALS.items()
             if step != "xdp_native"
         ],
@@ -126,7 +126,7 @@ def test_what_is_wrong_fails(changed: dict[str, str | int], name: str, found: st
         ({"cat /sys/devices/system/clocksource/clocksource0/current_clocksource": "hpet"}, "clock source"),
         ({"zcat /proc/config.gz": 1}, "kernel configuration"),
         ({"test -r /sys/kernel/btf/vmlinux": 1}, "BTF"),
-        ({f"{PYTHON} -m upfml.trial": trials("xdp_native", "Operation not supported")}, "native XDP on veth"),
+        ({f"{PYTHON} -m upfml.bpf.abilities": trials("xdp_native", "Operation not supported")}, "native XDP on veth"),
     ],
 )
 def test_what_only_disturbs_warns(changed: dict[str, str | int], name: str) -> None:
@@ -145,7 +145,7 @@ def test_configuration_is_read_from_boot_too() -> None:
 
 
 def test_trial_that_dies_fails_once() -> None:
-    report = check({f"{PYTHON} -m upfml.trial": 139})
+    report = check({f"{PYTHON} -m upfml.bpf.abilities": 139})
     (failed,) = [finding for finding in report.findings if finding.verdict != "ok"]
     assert (failed.check, failed.verdict) == ("trial of BCC and the kernel", "failed")
     assert "139" in failed.found

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from upfml import provision
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.provision import fiveg, kernel, machine, tools
 from upfml.provision.hosts import of_role
-from upfml.testbed import inventory
-from upfml.testbed.remote import ClockOffset
+from upfml.testbed.ssh import inventory
+from upfml.testbed.ssh.remote import ClockOffset
 
 Answers = dict[str, str | int]
 """By a command's first words: its output, or a status other than 0. The longest that fits is taken."""
@@ -83,10 +83,10 @@ FIT: dict[str, Answers] = {
         "cat /sys/module/gtp5g/version": "0.9.5",
         "zcat /proc/config.gz": "".join(f"CONFIG_{option}=y\n" for option in kernel.OPTIONS),
         "ip -json": links(2, link("upfgtp", flags=["UP"])),
-        "/opt/python -m upfml.trial": json.dumps(
+        "/opt/python -m upfml.bpf.abilities": json.dumps(
             {step: {"passed": True, "tried": True, "found": "yes"} for step in kernel.TRIALS}
         ),
-        "/opt/python -m upfml.xdpfeatures ens19": features("basic", "redirect"),
+        "/opt/python -m upfml.bpf.xdpfeatures ens19": features("basic", "redirect"),
         **{f"{tool} {option}": "version 1.2.3" for tool, option in tools.TOOLS.items()},
     },
     "dn": COMMON
@@ -141,7 +141,7 @@ def test_fit_machine_passes(role: str) -> None:
 
 def trials(step: str) -> str:
     """Of a machine on which this step fails."""
-    results = json.loads(str(FIT["upf"]["/opt/python -m upfml.trial"]))
+    results = json.loads(str(FIT["upf"]["/opt/python -m upfml.bpf.abilities"]))
     return json.dumps(results | {step: {"passed": False, "tried": True, "found": "Operation not permitted"}})
 
 
@@ -187,7 +187,7 @@ SAID = {"attached": [{"mode": 1, "prog": {"id": 7}}, {"mode": 2, "prog": {"id": 
         ("upf", {"uname -r": 1}, "kernel's version", "unknown; no ring buffer", "later"),
         *[("upf", {"zcat /proc/config.gz": options(option)}, f"CONFIG_{option}", "not set", "kernel")
           for option in ("BPF", "BPF_SYSCALL", "BPF_JIT", "XDP_SOCKETS")],
-        *[("upf", {"/opt/python -m upfml.trial": trials(step)}, kernel.TRIALS[step][0], "not permitted", "")
+        *[("upf", {"/opt/python -m upfml.bpf.abilities": trials(step)}, kernel.TRIALS[step][0], "not permitted", "")
           for step in DECISIVE_TRIALS],
         ("ran", {"ip -json": links(1, addr_info=[])}, "N3 ens19", "up, without an IPv4 address", "ran.n3"),
         ("upf", {"ip -json": links(2, link("upfgtp"), addr_info=[])}, "N3 ens19", "without an IPv4", "upf.n3"),
@@ -240,10 +240,10 @@ def test_what_is_decisive_fails(role: str, changed: Answers, name: str, found: s
         ("upf", {"test -r /sys/kernel/btf/vmlinux": 1}, "BTF", "none"),
         ("upf", {"zcat /proc/config.gz": 1}, "kernel configuration", "/boot/config-6.8.0-40-generic"),
         ("upf", {"ip -json": links(2, link("ogstun"), mtu=9000)}, "N3's MTU", "9000 bytes"),
-        *[("upf", {"/opt/python -m upfml.trial": trials(step)}, kernel.TRIALS[step][0], "not permitted")
+        *[("upf", {"/opt/python -m upfml.bpf.abilities": trials(step)}, kernel.TRIALS[step][0], "not permitted")
           for step in OTHER_TRIALS],
-        ("upf", {"/opt/python -m upfml.xdpfeatures ens19": features()}, "XDP modes of N3's driver", "generic only"),
-        ("upf", {"/opt/python -m upfml.xdpfeatures ens19": 1}, "XDP modes of N3's driver", "not found"),
+        ("upf", {"/opt/python -m upfml.bpf.xdpfeatures ens19": features()}, "XDP modes of N3's driver", "generic only"),
+        ("upf", {"/opt/python -m upfml.bpf.xdpfeatures ens19": 1}, "XDP modes of N3's driver", "not found"),
     ],
 )  # fmt: skip
 def test_what_another_product_may_do_or_only_disturbs_warns(role: str, changed: Answers, name: str, found: str) -> None:
@@ -272,13 +272,13 @@ def test_chrony_will_do_without_systemd() -> None:
 
 
 def test_wanted_native_mode_that_the_driver_does_not_have_fails() -> None:
-    answer: Answers = {"/opt/python -m upfml.xdpfeatures ens19": features("redirect")}
+    answer: Answers = {"/opt/python -m upfml.bpf.xdpfeatures ens19": features("redirect")}
     (failed,) = not_ok(check("upf", answer, xdp_mode="native"))
     assert (failed.check, failed.verdict) == ("XDP modes of N3's driver", "failed")
 
 
 def test_driver_that_is_not_told_of_is_tried_later() -> None:
-    answer: Answers = {"/opt/python -m upfml.xdpfeatures ens19": features(known=False)}
+    answer: Answers = {"/opt/python -m upfml.bpf.xdpfeatures ens19": features(known=False)}
     assert not_ok(check("upf", answer)) == []
     (warned,) = not_ok(check("upf", answer, xdp_mode="native"))
     assert (warned.verdict, warned.found) == (

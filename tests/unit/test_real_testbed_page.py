@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from upfml import config
-from upfml.testbed import inventory
+from upfml.testbed.ssh import inventory
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/real-testbed.md").read_text()

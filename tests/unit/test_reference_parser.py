@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upfml import frames, tables
-from upfml.bpf import counter_names
-from upfml.flowkey import TCP, UDP
+from upfml.base import tables
+from upfml.base.flowkey import TCP, UDP
+from upfml.bpf.module import counter_names
+from upfml.packets import frames
 from upfml.reference.parser import Packet, parse
 
 # An uplink packet, octet by octet: Ethernet, two tags, IPv4 with an option, UDP, GTP-U with all optional fields, a PDCP

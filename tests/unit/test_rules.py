@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURED = {
     *("check_machines", "testbed", "capture", "classify", "sweep_point", "exactness_run", "timer", "generalise_run"),
     "load_turns",
-    *("bench_lock", "bench_replay", "bench_inference", "bench_path", "bench_delivery", "bench_live"),
+    *("bench_lock", "bench_replay", "bench_inference", "bench_path", "bench_delivery", "bench_saturation"),
 }
 
 
@@ -53,7 +53,11 @@ def test_measured_rules_hold_all_cores() -> None:
         ("results/exactness.json", {"exactness_run", "exactness"}, {"classify", "sweep_point"}),
         ("bench", {"bench_inference", "bench_path", "figure_bench_inference", "figure_bench_path"}, {"classify"}),
         ("figures/bench_inference.pdf", {"windows", "bench_inference"}, {"bench_path", "convert"}),
-        ("figures/bench_live.pdf", {"train", "testbed", "bench_live"}, {"bench_path", "convert", "classify"}),
+        (
+            "figures/bench_saturation.pdf",
+            {"train", "testbed", "bench_saturation"},
+            {"bench_path", "convert", "classify"},
+        ),
         ("figures/load_rate.pdf", {"convert", "load_turns", "figure_load_rate"}, {"classify", "figure_load_flows"}),
         ("results/load/breaks.json", {"load_turns", "load_breaks"}, {"classify", "figure_load_rate"}),
         ("provision", {"check_machines", "provision"}, {"testbed"}),

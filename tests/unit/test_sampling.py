@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from upfml import sampling, tables
+from upfml.base import tables
+from upfml.run import sampling
 
 # mpstat -P ALL -o JSON 1, sysstat 12.6.1, two seconds of one CPU, shortened to the keys that matter
 MPSTAT = {

@@ -55,8 +55,8 @@ def setup(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_environment_has_bcc_and_the_project(project: Path) -> None:
-    subprocess.run([project / ".venv/bin/python", "-c", "import bcc, upfml.errors"], check=True, cwd="/")
-    subprocess.run([project / ".venv/bin/python", "-m", "upfml.headers"], check=True, cwd="/")
+    subprocess.run([project / ".venv/bin/python", "-c", "import bcc, upfml.base.errors"], check=True, cwd="/")
+    subprocess.run([project / ".venv/bin/python", "-m", "upfml.bpf.headers"], check=True, cwd="/")
 
 
 def test_second_run_does_nothing_at_once(project: Path) -> None:

@@ -11,9 +11,10 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from upfml import events, tables
-from upfml.errors import UserError
-from upfml.flowkey import TCP, UDP, flow_id
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import TCP, UDP, flow_id
+from upfml.bpf import events
 
 
 def flow_key(src: str, src_port: int, dst: str, dst_port: int, protocol: int) -> bytes:

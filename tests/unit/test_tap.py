@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from upfml import frames
-from upfml.flowkey import UDP
+from upfml.base.flowkey import UDP
+from upfml.packets import frames
 from upfml.testbed.tap import named
 
 UE, DN = "10.60.0.1", "10.70.0.1"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from upfml import tables
+from upfml.base import tables
 from upfml.testbed.host import LocalHost
 from upfml.traffic import download, gaming, telemetry, voice
 from upfml.traffic.application import Place

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml import tables
-from upfml.flowkey import TCP, UDP
+from upfml.base import tables
+from upfml.base.flowkey import TCP, UDP
 from upfml.traffic import control
 
 UE, DN = "10.60.0.1", "10.70.0.1"

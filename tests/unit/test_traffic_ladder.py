@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from upfml import tables
-from upfml.errors import UserError
+from upfml.base import tables
+from upfml.base.errors import UserError
 from upfml.traffic import ladder
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from upfml import tables
+from upfml.base import tables
 from upfml.traffic import video
 
 VIDEO = {"clients": 6, "watch_s": [12, 30], "length_s": 60}

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml import tables, trials
+from upfml.base import tables
+from upfml.run import trials
 
 ARMS = ["none", "user", "kernel"]
 RUNS = {"trials_per_batch": 4, "batches": {"first": 2, "most": 5}, "half_width_cpu_points": 1.0}

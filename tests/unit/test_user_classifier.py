@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.forests import converted, noisy_forest
 
-from upfml import events, tables
+from upfml.base import tables
+from upfml.bpf import events
 from upfml.classify.user import UserClassifier
-from upfml.features import Definition
+from upfml.packets.features import Definition
 from upfml.reference import windows as reference
 
 DEFINITION = Definition(500_000_000, 1_000)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.forests import noisy_forest
 
-from upfml.model import round_shares, trees_of
-from upfml.voting import SOFT_ONE, leaf_votes
+from upfml.model.kinds import round_shares, trees_of
+from upfml.model.voting import SOFT_ONE, leaf_votes
 
 
 @given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3).filter(any), min_size=1, max_size=20))

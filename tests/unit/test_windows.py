@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml import tables, windows
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowkey import UDP, flow_id
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import UDP, flow_id
+from upfml.packets import windows
+from upfml.packets.features import Definition
 
 DEFINITION = Definition(500_000_000, 1_000)
 

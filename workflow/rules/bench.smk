@@ -91,19 +91,19 @@ rule bench_delivery:
         "../scripts/on_upf.py"
 
 
-rule bench_live:
+rule bench_saturation:
     input:
         testbed="results/testbed.json",
         forest=f"results/train/{DEPLOYED_POINT}/forest.joblib",
     output:
-        "results/bench/live.csv",
+        "results/bench/saturation.csv",
     log:
-        "results/logs/bench_live.log",
+        "results/logs/bench_saturation.log",
     threads: ALL_CORES
     params:
         config=section("seed", "testbed", "features", "flow_table", "convert", "delivery", "bench"),
         testbed=THE_UPF,
-        script="bench_live.py",
+        script="bench_saturation.py",
     message:
         "Saturating the live UPF without a program and with each"
     script:
@@ -136,17 +136,17 @@ rule figure_bench_path:
         "../scripts/figure_bench_path.py"
 
 
-rule figure_bench_live:
+rule figure_bench_saturation:
     input:
-        rules.bench_live.output,
+        rules.bench_saturation.output,
     output:
-        **figure_files("bench_live", "Packets per second at saturation", "Benchmark"),
+        **figure_files("bench_saturation", "Packets per second at saturation", "Benchmark"),
     log:
-        "results/logs/figure_bench_live.log",
+        "results/logs/figure_bench_saturation.log",
     message:
         "Drawing what the live UPF forwards at saturation"
     script:
-        "../scripts/figure_bench_live.py"
+        "../scripts/figure_bench_saturation.py"
 
 
 rule bench:
@@ -156,5 +156,5 @@ rule bench:
         rules.bench_delivery.output,
         rules.figure_bench_inference.output,
         rules.figure_bench_path.output,
-        rules.figure_bench_live.output,
+        rules.figure_bench_saturation.output,
     localrule: True

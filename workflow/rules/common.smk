@@ -3,7 +3,7 @@
 import json
 
 from upfml import config as upfml_config
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 
 try:
     upfml_config.check(config)

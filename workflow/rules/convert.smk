@@ -1,6 +1,6 @@
-# scikit-learn to C: for user space as emlearn writes it, for the kernel what the engine takes (upfml/engines).
+# scikit-learn to C: for user space as emlearn writes it, for the kernel what the engine takes (upfml/model/engines).
 
-from upfml.engines import FILES
+from upfml.model.engines import FILES
 
 
 rule convert:

@@ -1,6 +1,6 @@
 # How figures and pages enter the report, and runs the archive.
 
-from upfml import archive as upfml_archive
+from upfml.report import archive as upfml_archive
 
 # The report's categories, in the order of the story. Snakemake sorts them by name: hence the numbers.
 STORY = [
@@ -49,7 +49,7 @@ def page_file(name, title, story):
 
 
 def drawings(wildcards):
-    """Every figure of `all` with what it is drawn from (upfml.archive.Drawing)."""
+    """Every figure of `all` with what it is drawn from (upfml.report.archive.Drawing)."""
     figures = set(rules.figures.input)
     return [upfml_archive.drawing(rule, wildcards) for rule in workflow.rules if figures & set(rule.output)]
 

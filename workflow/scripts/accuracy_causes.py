@@ -1,9 +1,9 @@
 """What each cause costs. In: packets and flows of the capture. Out: the study as JSON."""
 
-from upfml import tables
-from upfml.causes import study
-from upfml.causes.arithmetic import Trace
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.studies.causes import study
+from upfml.studies.causes.arithmetic import Trace
 
 with rule(snakemake):
     model, config = snakemake.params.model, snakemake.params.config

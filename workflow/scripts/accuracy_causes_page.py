@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml import tables
-from upfml.causes import page
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.studies.causes import page
 
 with rule(snakemake):
     inputs = snakemake.input

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from upfml import archive, tables
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import archive
 
 with rule(snakemake), tables.whole_file(snakemake.output[0]) as partial:
     archive.pack(

@@ -1,8 +1,9 @@
 """Fit the baselines. In: windows. Out: majority class and one threshold of each split, as JSON."""
 
-from upfml import baselines, tables
-from upfml.baselines import Baselines
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.model import baselines
+from upfml.model.baselines import Baselines
 
 with rule(snakemake):
     windows = tables.read(snakemake.input[0], tables.WINDOWS)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml import tables
-from upfml.bench import delivery
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.studies.bench import delivery
 
 with rule(snakemake):
     table = delivery.measure(Path(snakemake.input.model).parent, snakemake.params.repeats)

@@ -1,8 +1,8 @@
 """Time the engines' inference. In: the windows. Out: results/bench/inference.csv."""
 
-from upfml import tables
-from upfml.bench import inference
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.studies.bench import inference
 
 with rule(snakemake):
     table = inference.measure(tables.read(snakemake.input[0], tables.WINDOWS), snakemake.params.config)

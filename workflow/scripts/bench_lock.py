@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from upfml import tables
-from upfml.bench import lock
-from upfml.features import Definition
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.packets.features import Definition
+from upfml.studies.bench import lock
 
 with rule(snakemake):
     table = lock.measure(Path(snakemake.input.model).parent, Definition.of(snakemake.params.config["features"]))

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from upfml import tables
-from upfml.bench import path
-from upfml.flowtable import FlowTable
+from upfml.base import tables
+from upfml.bpf.flowtable import FlowTable
 from upfml.glue import rule
+from upfml.studies.bench import path
 
 with rule(snakemake):
     config = snakemake.params.config

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml import tables
-from upfml.bench import replay
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.studies.bench import replay
 
 with rule(snakemake):
     packets = tables.read(snakemake.input.packets, tables.PACKETS)

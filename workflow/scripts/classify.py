@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from upfml import trials
 from upfml.glue import rule
+from upfml.run import trials
 
 with rule(snakemake):
     trials.run(

@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from upfml import comparison, tables
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import comparison
 
 with rule(snakemake):
     metrics = tables.read(snakemake.input[0], tables.METRICS)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import joblib
 
-from upfml import convert
-from upfml.features import Definition
 from upfml.glue import rule
+from upfml.model import convert
+from upfml.packets.features import Definition
 
 with rule(snakemake):
     folder, config = Path(snakemake.output.parts).parent, snakemake.params.config

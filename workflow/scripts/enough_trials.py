@@ -1,7 +1,9 @@
 """How many trials are needed. In: turns and samples of the first batches. Out: the number of batches, and why."""
 
-from upfml import metrics, tables, trials
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import metrics
+from upfml.run import trials
 
 with rule(snakemake):
     enough = trials.enough(

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import joblib
 
-from upfml import baselines, exactness, tables
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
+from upfml.base import tables
+from upfml.bpf.flowtable import FlowTable
 from upfml.glue import rule
+from upfml.model import baselines
+from upfml.packets.features import Definition
+from upfml.studies import exactness
 
 with rule(snakemake):
     config, inputs = snakemake.params.config, snakemake.input

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml import experiment
 from upfml.arms import Arm
 from upfml.glue import rule
+from upfml.run import experiment
 
 with rule(snakemake):
     config = snakemake.params.config

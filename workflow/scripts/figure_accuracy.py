@@ -1,8 +1,10 @@
 """Draw accuracy. In: decisions and turns of all batches, scores of the training, baselines. Out: PDF and PNG."""
 
-from upfml import baselines, metrics, tables
-from upfml.figures import accuracy, style
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.model import baselines
+from upfml.report import metrics
+from upfml.report.figures import accuracy, style
 
 with rule(snakemake):
     figure = accuracy.draw(

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from upfml.figures import bench_inference, style
 from upfml.glue import rule
+from upfml.report.figures import bench_inference, style
 
 with rule(snakemake):
     figure = bench_inference.draw(pd.read_csv(snakemake.input[0]))

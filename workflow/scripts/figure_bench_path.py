@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from upfml.figures import bench_path, style
 from upfml.glue import rule
+from upfml.report.figures import bench_path, style
 
 with rule(snakemake):
     style.save(bench_path.draw(pd.read_csv(snakemake.input[0])), snakemake.output.pdf, snakemake.output.png)

@@ -1,8 +1,9 @@
 """Draw context switches (figure 7). In: samples and turns of all batches. Out: PDF and PNG."""
 
-from upfml import metrics, tables
-from upfml.figures import context_switches, style
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import metrics
+from upfml.report.figures import context_switches, style
 
 with rule(snakemake):
     figure = context_switches.draw(

@@ -1,8 +1,9 @@
 """Draw CPU usage (figure 6). In: samples and turns of all batches, metrics. Out: PDF and PNG."""
 
-from upfml import metrics, tables
-from upfml.figures import cpu_usage, style
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import metrics
+from upfml.report.figures import cpu_usage, style
 
 with rule(snakemake):
     figure = cpu_usage.draw(

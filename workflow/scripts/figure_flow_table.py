@@ -1,9 +1,9 @@
 """Draw the flow table under a flood. In: table flood. Out: PDF and PNG."""
 
-from upfml import tables
-from upfml.figures import flow_table, style
-from upfml.flood import TRACE_S
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report.figures import flow_table, style
+from upfml.studies.flood import TRACE_S
 
 with rule(snakemake):
     figure = flow_table.draw(tables.read(snakemake.input[0], tables.FLOOD), TRACE_S)

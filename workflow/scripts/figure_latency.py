@@ -1,8 +1,9 @@
 """Draw latency. In: decisions and turns of all batches, the timer. Out: PDF and PNG."""
 
-from upfml import metrics, tables
-from upfml.figures import latency, style
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import metrics
+from upfml.report.figures import latency, style
 
 with rule(snakemake):
     figure = latency.draw(

@@ -1,8 +1,8 @@
 """Draw a sweep of the load. In: table load. Out: PDF and PNG."""
 
-from upfml import tables
-from upfml.figures import load, style
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report.figures import load, style
 
 with rule(snakemake):
     rows = tables.read(snakemake.input[0], tables.LOAD)

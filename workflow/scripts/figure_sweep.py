@@ -1,8 +1,8 @@
 """Draw the sweep. In: its table. Out: PDF and PNG."""
 
-from upfml import tables
-from upfml.figures import style, sweep
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report.figures import style, sweep
 
 with rule(snakemake):
     figure = sweep.draw(tables.read(snakemake.input[0], tables.SWEEP), snakemake.params.window_ms)

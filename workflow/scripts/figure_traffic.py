@@ -1,8 +1,8 @@
 """Draw the traffic. In: packets, flows, rungs, losses and run of the capture. Out: PDF and PNG."""
 
-from upfml import tables
-from upfml.figures import style, traffic
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report.figures import style, traffic
 
 with rule(snakemake):
     figure = traffic.draw(

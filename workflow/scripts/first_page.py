@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from upfml import comparison, firstpage, tables
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import comparison, firstpage
 
 with rule(snakemake):
     inputs = snakemake.input

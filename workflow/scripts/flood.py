@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from upfml import flood, tables
-from upfml.features import Definition
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.packets.features import Definition
+from upfml.studies import flood
 
 with rule(snakemake):
     config = snakemake.params.config

@@ -3,10 +3,12 @@
 import joblib
 import pandas as pd
 
-from upfml import baselines, tables, windows
-from upfml.features import Definition
-from upfml.generalise import evaluation
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.model import baselines
+from upfml.packets import windows
+from upfml.packets.features import Definition
+from upfml.studies.generalise import evaluation
 
 with rule(snakemake):
     inputs, config = snakemake.input, snakemake.params.config

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml import tables
-from upfml.generalise import page
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.studies.generalise import page
 
 with rule(snakemake), tables.whole_file(Path(snakemake.output[0])) as partial:
     partial.write_text(page.markdown(tables.read_json(snakemake.input[0])))

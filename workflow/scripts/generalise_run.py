@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from upfml import experiment
 from upfml.arms import Arm
-from upfml.generalise import evaluation
 from upfml.glue import rule
+from upfml.run import experiment
+from upfml.studies.generalise import evaluation
 
 with rule(snakemake):
     config = snakemake.params.config

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml import provenance, tables, xdpmode
+from upfml.base import provenance, tables, xdpmode
 from upfml.glue import rule
-from upfml.load import turns
+from upfml.studies.load import turns
 
 with rule(snakemake):
     config, began = snakemake.params.config, provenance.now()

@@ -2,8 +2,10 @@
 
 import pandas as pd
 
-from upfml import baselines, metrics, tables
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.model import baselines
+from upfml.report import metrics
 
 with rule(snakemake):
     decisions = metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS)

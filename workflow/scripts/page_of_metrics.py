@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from upfml import pages, tables
+from upfml.base import pages, tables
 from upfml.glue import rule
 
 with rule(snakemake), tables.whole_file(Path(snakemake.output[0])) as partial:

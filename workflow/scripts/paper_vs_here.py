@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from upfml import paper, tables
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.report import paper
 
 with rule(snakemake):
     metrics = tables.read(snakemake.input.metrics, tables.METRICS)

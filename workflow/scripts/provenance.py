@@ -1,6 +1,6 @@
 """Provenance of the whole experiment. In: config, provenance of every run. Out: one JSON for all of it."""
 
-from upfml import provenance, tables
+from upfml.base import provenance, tables
 from upfml.glue import rule
 
 with rule(snakemake):

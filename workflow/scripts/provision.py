@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from upfml import provision
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.glue import rule
 
 with rule(snakemake):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from upfml import tables
+from upfml.base import tables
 from upfml.glue import rule
 
 with rule(snakemake):

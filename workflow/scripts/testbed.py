@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from upfml import tables
+from upfml.base import tables
 from upfml.glue import rule
 from upfml.testbed.bed import bed_of
 from upfml.testbed.check import check

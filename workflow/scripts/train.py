@@ -2,8 +2,9 @@
 
 import joblib
 
-from upfml import baselines, tables, train
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.model import baselines, train
 
 with rule(snakemake):
     windows = tables.read(snakemake.input.windows, tables.WINDOWS)

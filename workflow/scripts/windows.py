@@ -1,8 +1,9 @@
 """Windows and splits. In: packets and flows. Out: the windows table and a summary of class balance."""
 
-from upfml import tables, windows
-from upfml.features import Definition, no_overflows
+from upfml.base import tables
 from upfml.glue import rule
+from upfml.packets import windows
+from upfml.packets.features import Definition, no_overflows
 
 with rule(snakemake):
     config = snakemake.params.config

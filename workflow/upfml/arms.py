@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from upfml.delivery import Delivery
-from upfml.errors import UserError
+from upfml.base.errors import UserError
+from upfml.bpf.delivery import Delivery
 
 _NAME = re.compile(
     r"(?P<kind>none(?=$)|collect(?!.*-packet|.*-change)|user(?!.*-change)|native(?!.*-perf|.*-change)|kernel"

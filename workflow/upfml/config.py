@@ -11,8 +11,8 @@ import jsonschema
 import yaml
 
 from upfml import arms
-from upfml.errors import UserError
-from upfml.load import points as load_points
+from upfml.base.errors import UserError
+from upfml.studies.load import points as load_points
 
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 
 
 @contextlib.contextmanager

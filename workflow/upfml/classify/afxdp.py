@@ -17,12 +17,12 @@ from typing import Any
 import pandas as pd
 from pyroute2 import IPRoute
 
-from upfml import tables
-from upfml.bpf import Module
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.bpf.module import Module
 from upfml.classify import compiled
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.uplink import Uplink
+from upfml.classify.uplink import Uplink
+from upfml.packets.features import Definition
 
 _SOURCE = Path(__file__).with_name("afxdp.c")
 _NTF_USE = 1 << 0  # linux/neighbour.h: have the kernel resolve it

@@ -2,7 +2,7 @@
 /*
  * Classification in user space, in C: what classify/user.py does in Python, for either way in which packets come here
  * (native.c, afxdp.c). Flows and their windows are the kernel's (bpf/include/window.h); the converted model (model.h,
- * upfml/convert.py) is compiled in, so that it is inlined like any function.
+ * upfml/model/convert.py) is compiled in, so that it is inlined like any function.
  *
  * Comes with: WINDOW_NS, IAT_UNIT_NS; MODEL_FEATURES; CLASSIFY_PACKETS when every packet is classified on the running
  * window. Times are CLOCK_MONOTONIC, ns.

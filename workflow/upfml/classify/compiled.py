@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from upfml import bpf, events, native, tables
+from upfml.base import gcc, tables
+from upfml.bpf import events, module
 from upfml.classify import inputs
-from upfml.features import Definition
+from upfml.packets.features import Definition
 
 _DECISION = np.dtype([("event", events.DECISION_EVENT), ("t_sent_ns", "<u8")])
 """struct decision of classifier.h."""
@@ -29,7 +30,7 @@ class Classifier(ctypes.Structure):
         ("count", ctypes.c_size_t),
         ("latest", ctypes.c_void_p),
         ("decided", ctypes.c_uint64),
-        ("counters", ctypes.c_uint64 * len(bpf.counter_names())),
+        ("counters", ctypes.c_uint64 * len(module.counter_names())),
     ]
 
 
@@ -49,10 +50,10 @@ def library(source: Path, model: Path, definition: Definition, when: str, *optio
     }
     if when == "packet":
         defines["CLASSIFY_PACKETS"] = ""
-    folders = [bpf.SOURCES, Path(__file__).parents[1], native.kernel_includes(), model]
+    folders = [module.SOURCES, gcc.kernel_includes(), model]
     with TemporaryDirectory() as folder:
         made = Path(folder, source.stem).with_suffix(".so")
-        native.build(
+        gcc.build(
             source,
             made,
             "-shared",
@@ -78,5 +79,5 @@ def table(loaded: ctypes.CDLL, classifier: Classifier) -> pd.DataFrame:
 
 def counts(classifier: Classifier, *names: str) -> dict[str, int]:
     """What it has counted, by the names of bpf/include/counters.h: those of `names`, or all."""
-    found = dict(zip(bpf.counter_names(), classifier.counters, strict=True))
+    found = dict(zip(module.counter_names(), classifier.counters, strict=True))
     return {name: found[name] for name in names or found}

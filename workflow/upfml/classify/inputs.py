@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from upfml import tables
-from upfml.errors import UserError
+from upfml.base import tables
+from upfml.base.errors import UserError
 
 
 def check(model: Path) -> None:

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml import events, tables
-from upfml.bpf import Module, Program
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.bpf import events
+from upfml.bpf.delivery import READ_AT_ONCE, Delivery
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.module import Module, Program
+from upfml.bpf.testrun import replay_defines
 from upfml.classify import inputs
-from upfml.delivery import READ_AT_ONCE, Delivery
-from upfml.engines import inline, table, tailcall
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
-from upfml.testrun import replay_defines
+from upfml.model.engines import inline, table, tailcall
+from upfml.packets.features import Definition
 
 _ENGINES: dict[str, Any] = {"tailcall": tailcall, "inline": inline, "table": table}
 

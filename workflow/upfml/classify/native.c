@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 #include "classifier.h"
-#include "ring.h"
+#include "../bpf/ring.h"
 
 #define PARKED_BEGIN 16 /* packets; the room doubles */
 

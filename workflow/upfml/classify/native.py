@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml import events, tables
-from upfml.bpf import Module
+from upfml.base import tables
+from upfml.bpf import events
+from upfml.bpf.module import Module
+from upfml.bpf.ring import Pages, Ring
 from upfml.classify import compiled
 from upfml.classify.user import PATIENCE_NS
-from upfml.features import Definition, no_overflows
-from upfml.ring import Pages, Ring
+from upfml.packets.features import Definition, no_overflows
 
 _SOURCE = Path(__file__).with_name("native.c")
 _Lost = ctypes.CFUNCTYPE(ctypes.c_int64)

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml import events, tables
+from upfml.base import tables
+from upfml.bpf import events
 from upfml.classify import inputs
-from upfml.features import Definition, Flow, no_overflows
+from upfml.packets.features import Definition, Flow, no_overflows
 
 _KEY_BYTES = events.FLOW_KEY.itemsize
 PATIENCE_NS = 1_000_000_000

@@ -9,7 +9,7 @@ from upfml.provision.finding import Finding
 from upfml.provision.host import Host
 
 if TYPE_CHECKING:
-    from upfml.testbed.remote import ClockOffset
+    from upfml.testbed.ssh.remote import ClockOffset
 
 OFFSET_WANTED_MS = 50.0
 _REMEDY = "have chrony or systemd-timesyncd set all clocks by one server (`timedatectl set-ntp true`)"

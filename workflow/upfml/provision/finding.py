@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from upfml import pages, tables
-from upfml.errors import UserError
+from upfml.base import pages, tables
+from upfml.base.errors import UserError
 
 Verdict = Literal["ok", "warning", "failed"]
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.provision.finding import Finding
 from upfml.provision.host import Host
 from upfml.testbed.bed import Bed

@@ -8,16 +8,16 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.provision import clock, fiveg, kernel, machine, n3, tools
 from upfml.provision.finding import Finding
 from upfml.provision.host import Check, Host, Runner, run_here
 from upfml.testbed.bed import bed_of
 from upfml.testbed.host import NO_CONNECTION
-from upfml.testbed.inventory import Machine, machines
+from upfml.testbed.ssh.inventory import Machine, machines
 
 if TYPE_CHECKING:
-    from upfml.testbed.remote import RemoteHost
+    from upfml.testbed.ssh.remote import RemoteHost
 
 HERE: tuple[Check, ...] = (
     machine.idle,
@@ -61,8 +61,8 @@ def hosts(testbed: Mapping[str, Any]) -> Iterator[Sequence[Host]]:
     if testbed["kind"] == "namespaces":
         yield [Host("this machine", run_here, HERE)]
         return
-    from upfml.testbed.connection import MachineRunner  # asyncssh takes a third of a second to import
-    from upfml.testbed.remote import RemoteHost
+    from upfml.testbed.ssh.connection import MachineRunner  # asyncssh takes a third of a second to import
+    from upfml.testbed.ssh.remote import RemoteHost
 
     with ExitStack() as undo:
         found = [Host("this machine", run_here, _controller())]

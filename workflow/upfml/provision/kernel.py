@@ -84,7 +84,7 @@ def trials(
     host: Host, wanted: Collection[str] = tuple(TRIALS), dispensable: Collection[str] = ("xdp_native",)
 ) -> Iterator[Finding]:
     """What trial.py says of those of TRIALS that are wanted; without the dispensable ones the experiment runs, too."""
-    done = host.run([host.python, "-m", "upfml.trial"])
+    done = host.run([host.python, "-m", "upfml.bpf.abilities"])
     messages = " ".join(done.stderr.split())[-1000:]
     try:
         results = json.loads(done.stdout)

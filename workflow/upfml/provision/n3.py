@@ -7,10 +7,10 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from upfml.bpf.xdpfeatures import BASIC
 from upfml.provision.finding import Finding, Verdict
 from upfml.provision.host import Host
-from upfml.testbed.inventory import Machine
-from upfml.xdpfeatures import BASIC
+from upfml.testbed.ssh.inventory import Machine
 
 NATIVE_XDP_MTU_BYTES = 3498
 """A page less the room for XDP before the packet, for Ethernet, and for the kernel behind: about what drivers take."""
@@ -86,7 +86,7 @@ def unoccupied(host: Host, described: Machine) -> Iterator[Finding]:
 
 def modes(host: Host, described: Machine, wanted_mode: str) -> Iterator[Finding]:
     """Which XDP modes the driver says that it can do; `host` runs this project's code."""
-    done = host.run([host.python, "-m", "upfml.xdpfeatures", described.n3])
+    done = host.run([host.python, "-m", "upfml.bpf.xdpfeatures", described.n3])
     remedy = "set testbed.xdp_mode to auto, which takes what works, or generic; or use another network card"
     otherwise: Verdict = "warning" if wanted_mode in ("auto", "generic") else "failed"
     check, wanted = "XDP modes of N3's driver", "native"

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from upfml.model import TreeModel, trees_of
-from upfml.voting import Voting, leaf_votes
+from upfml.model.kinds import TreeModel, trees_of
+from upfml.model.voting import Voting, leaf_votes
 
 
 class _Tree(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from upfml.features import IAT_MAX, WINDOW_IATS_MAX, Definition
+from upfml.packets.features import IAT_MAX, WINDOW_IATS_MAX, Definition
 
 
 class Subject(NamedTuple):

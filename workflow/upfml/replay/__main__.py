@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.replay import captures
 
 

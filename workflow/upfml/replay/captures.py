@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml import capturefile, events, provenance, tables
-from upfml.capture import collector
-from upfml.capturefile import CaptureFile
+from upfml.base import provenance, tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import FIVE_TUPLE, flow_id
+from upfml.bpf import events
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.testrun import one_cpu
 from upfml.classify import kernel
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowkey import FIVE_TUPLE, flow_id
-from upfml.flowtable import FlowTable
+from upfml.classify.collector import collector
+from upfml.packets import capturefile
+from upfml.packets.capturefile import CaptureFile
+from upfml.packets.features import Definition
 from upfml.replay import feed
-from upfml.testrun import one_cpu
 
 _BATCH_BYTES = 1 << 20
 _PROGRESS_S = 1.0

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml import events, frames
-from upfml.bpf import Module, Program
-from upfml.capture import collector
+from upfml.base.errors import UserError
+from upfml.bpf import events
+from upfml.bpf.flowtable import FlowTable
+from upfml.bpf.module import Module, Program
+from upfml.bpf.ring import Ring
+from upfml.bpf.testrun import TestRun, one_cpu
 from upfml.classify import kernel
-from upfml.errors import UserError
-from upfml.features import Definition
-from upfml.flowtable import FlowTable
-from upfml.ring import Ring
-from upfml.testrun import TestRun, one_cpu
+from upfml.classify.collector import collector
+from upfml.packets import frames
+from upfml.packets.features import Definition
 
 BATCH_PACKETS = 2_048
 """At most so many before the rings are emptied, in which there is room for an event for each."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from upfml.classify.uplink import Uplink
 from upfml.testbed.host import Host
 from upfml.testbed.namespaces import Namespaces
-from upfml.uplink import Uplink
 
 
 class Bed(Protocol):
@@ -53,7 +53,7 @@ class Bed(Protocol):
 def bed_of(testbed: Mapping[str, Any]) -> Bed:
     """The test bed that the configuration's section `testbed` names."""
     if testbed["kind"] == "ssh":
-        from upfml.testbed.ssh import SshBed  # asyncssh takes a third of a second to import
+        from upfml.testbed.ssh.bed import SshBed  # asyncssh takes a third of a second to import
 
         return SshBed(testbed)
     return Namespaces(testbed["prefix"], testbed["ue_mtu_bytes"])

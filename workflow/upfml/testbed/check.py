@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.testbed.bed import Bed
 from upfml.testbed.host import stop
 from upfml.testbed.tap import tapped

@@ -27,10 +27,10 @@ from typing import IO, Any
 from pyroute2 import Ethtool, IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
-from upfml.bpf import SCHED_CLS, Module, Program
-from upfml.errors import UserError
+from upfml.base.errors import UserError
+from upfml.bpf.module import SCHED_CLS, Module, Program
+from upfml.classify.uplink import Uplink
 from upfml.testbed.host import LocalHost
-from upfml.uplink import Uplink
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from upfml.errors import UserError
+from upfml.base.errors import UserError
 from upfml.reference.parser import NO_QFI, parse
 from upfml.testbed.host import Host, stop
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml import native, tables
-from upfml.flowkey import TCP, UDP, flow_id
+from upfml.base import gcc, tables
+from upfml.base.flowkey import TCP, UDP, flow_id
 
 FIRST_SOURCE_PORT = 40000
 """The sender's ports are fixed, so that the manifest is known before the first packet."""
@@ -105,5 +105,5 @@ def build(folder: Path) -> Path:
     Static, so that it runs on machines with another libc.
     """
     program = folder / "control"
-    native.build(SOURCE, program, "-static", "-lm")
+    gcc.build(SOURCE, program, "-static", "-lm")
     return program

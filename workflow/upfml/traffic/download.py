@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml import tables
-from upfml.flowkey import TCP
+from upfml.base import tables
+from upfml.base.flowkey import TCP
 from upfml.traffic import manifest
 from upfml.traffic.application import Place, Program
 from upfml.traffic.webserver import WebServer, requests

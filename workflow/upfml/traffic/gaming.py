@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml import tables
-from upfml.errors import UserError
-from upfml.flowkey import UDP
+from upfml.base import tables
+from upfml.base.errors import UserError
+from upfml.base.flowkey import UDP
 from upfml.traffic import manifest
 from upfml.traffic.application import Place, Program, said
 

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from upfml import tables
-from upfml.errors import UserError
+from upfml.base import tables
+from upfml.base.errors import UserError
 
 MANIFEST, INDEX = "manifest.mpd", "ladder.json"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from upfml import tables
-from upfml.flowkey import FIVE_TUPLE, flow_id
+from upfml.base import tables
+from upfml.base.flowkey import FIVE_TUPLE, flow_id
 
 
 def of_application(

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from upfml import tables
-from upfml.errors import UserError
+from upfml.base import tables
+from upfml.base.errors import UserError
 from upfml.testbed.host import Host, Process, stop
 from upfml.traffic import gstreamer, video
 from upfml.traffic.application import Application, Place

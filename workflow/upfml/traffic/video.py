@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml import tables
-from upfml.flowkey import TCP
+from upfml.base import tables
+from upfml.base.flowkey import TCP
 from upfml.testbed.host import Host
 from upfml.traffic import gstreamer, manifest
 from upfml.traffic.ladder import MANIFEST

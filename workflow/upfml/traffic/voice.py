@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from upfml import tables
-from upfml.flowkey import UDP
+from upfml.base import tables
+from upfml.base.flowkey import UDP
 from upfml.traffic import gstreamer, manifest
 from upfml.traffic.application import Place, Program, said
 

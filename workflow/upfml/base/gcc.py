@@ -1,0 +1,47 @@
+"""C beside the Python, compiled by gcc on the machine that runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import subprocess
+from pathlib import Path
+
+from upfml.base import tables
+from upfml.base.errors import UserError
+
+_PACKAGE = Path(__file__).parents[1]
+COMPILED = _PACKAGE.parents[1] / ".cache" / "gcc"
+
+
+def kernel_includes() -> Path:
+    """A folder that has <uapi/linux/...> as the kernel's sources do: for bpf/include in user space."""
+    made = COMPILED / "include"
+    made.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (made / "uapi").symlink_to("/usr/include")
+    return made
+
+
+def build(source: Path, made: Path, *options: str) -> None:
+    """Compile `source` to `made`, which appears whole or not at all. Raises UserError when gcc is missing or fails."""
+    with tables.whole_file(made) as partial:
+        command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(partial), str(source), *options]
+        try:
+            gcc = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise UserError("gcc is not installed", "run `make setup`, or apt-get install gcc libc6-dev") from error
+        if gcc.returncode:
+            raise UserError(f"{source} does not compile:\n{gcc.stderr}", "run `make setup`, then again")
+
+
+def library(source: Path, *options: str) -> ctypes.CDLL:
+    """The shared library made of a file of this package, with errno kept for it; `options` are gcc's, e.g. -lpcap.
+
+    Compiled when first used, and again when it or a header has changed. Two processes may do so at once.
+    """
+    made = COMPILED / f"{source.stem}.so"
+    written_ns = max(text.stat().st_mtime_ns for text in (source, *_PACKAGE.glob("**/*.h")))
+    if not made.exists() or made.stat().st_mtime_ns < written_ns:
+        build(source, made, "-shared", "-fPIC", *options)
+    return ctypes.CDLL(str(made), use_errno=True)

@@ -1,0 +1,221 @@
+"""Compile programs of bpf/ with BCC, load them into the kernel, and know why the verifier refused one.
+
+BCC rewrites map operations in the main source only, so the quoted includes of a program are put into one text before
+it sees them. Programs are loaded here rather than by BCC, which hides the verifier's message when a program is too
+complex ("Program too large").
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upfml.base.errors import UserError
+from upfml.bpf import events, headers
+from upfml.bpf.syscall import BPF_PROG_LOAD, ProgInfo, ProgLoadAttr, bpf, prog_info
+
+SOURCES = Path(__file__).resolve().parents[3] / "bpf"
+XDP, SCHED_CLS = 6, 3
+"""Program types: enum bpf_prog_type of the kernel's uapi/linux/bpf.h."""
+
+_INCLUDE = re.compile(r'^#include "(?P<name>[^"]+)"$', re.MULTILINE)
+_LOG_BYTES = 16 << 20
+_LOG_MESSAGES, _LOG_STATISTICS = 1, 4
+
+
+class KernelRefused(UserError):
+    """The kernel would not load or call a program; `reason` is mostly the verifier's last word."""
+
+    def __init__(self, program: str, reason: str) -> None:
+        super().__init__(
+            f"the kernel refuses {program}: {reason}",
+            "a forest that is too large for other engines fits classify.engine: table; for what else a program needs "
+            "of a kernel see `snakemake provision`",
+        )
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Program:
+    """A loaded program. The kernel drops it when `fd` is closed and nothing else holds it."""
+
+    name: str
+    fd: int
+    instructions: int  # BPF instructions after verification
+    jited_bytes: int
+    verified_instructions: int  # that the verifier walked through
+    time_in_front: bool = False  # replayed, it takes a packet's time from before the frame (clock.h: REPLAY_IN_FRONT)
+
+
+def amalgamate(path: Path, include: Sequence[Path], _seen: set[Path] | None = None) -> str:
+    """The text of a source file with each quoted include in its place, once.
+
+    Raises UserError when an included file is nowhere.
+    """
+    seen = set() if _seen is None else _seen
+    seen.add(path)
+    text = path.read_text()
+    pieces, line, position = [f'#line 1 "{path}"\n'], 1, 0
+    for match in _INCLUDE.finditer(text):
+        before = text[position : match.start()]
+        line += before.count("\n") + 1
+        position = match.end() + 1
+        pieces.append(before)
+        for folder in (path.parent, *include):
+            found = (folder / match["name"]).resolve()
+            if found.is_file():
+                break
+        else:
+            raise UserError(f"{path} includes {match['name']}, which is in none of {include}", "restore the file")
+        if found not in seen:
+            pieces.append(amalgamate(found, include, seen))
+        pieces.append(f'#line {line} "{path}"\n')
+    return "".join([*pieces, text[position:]]).replace("#pragma once\n", "\n")
+
+
+def counter_names() -> list[str]:
+    """The names of enum counter in bpf/include/counters.h, in order, in lower case."""
+    return [
+        name.lower() for name in re.findall(r"^\tCOUNTER_(\w+),", (SOURCES / "include/counters.h").read_text(), re.M)
+    ]
+
+
+class Module:
+    """A compiled source file with its maps; programs are loaded from it one by one."""
+
+    def __init__(
+        self,
+        source: str,
+        defines: Mapping[str, int | str | None] | None = None,
+        include: Sequence[Path] = (),
+    ) -> None:
+        """Compile bpf/`source`. A define of None is defined empty; `include` holds generated headers.
+
+        Raises UserError when BCC or the kernel headers are missing, or when the text does not compile.
+        """
+        try:
+            import bcc
+        except ImportError as error:
+            raise UserError(f"BCC is not there: {error}", "run `make setup`") from error
+        os.environ.update(headers.find().environment)
+        constants: dict[str, int | str | None] = {
+            "PACKET_EVENT_BYTES": events.PACKET_EVENT.itemsize,
+            "DECISION_EVENT_BYTES": events.DECISION_EVENT.itemsize,
+            **(defines or {}),
+        }
+        flags = [f"-D{name}" if value is None else f"-D{name}={value}" for name, value in constants.items()]
+        text = amalgamate(SOURCES / source, [SOURCES, *include])
+        try:
+            self._bcc = bcc.BPF(text=text.encode(), cflags=[*flags, "-Wno-macro-redefined"])
+        except Exception as error:  # BCC raises nothing narrower
+            raise UserError(
+                f"{source} does not compile or its maps cannot be made: {error}",
+                "see the compiler's message above; root and a kernel with BPF are needed (`snakemake provision`)",
+            ) from error
+        self.source, self.defines, self.include = source, constants, [SOURCES, *include]
+
+    def __getitem__(self, table: str) -> Any:
+        """A map, as BCC's table object."""
+        return self._bcc[table.encode()]
+
+    def functions(self) -> list[str]:
+        """The names of its programs."""
+        import bcc
+
+        library, module = bcc.lib, self._bcc.module
+        return [library.bpf_function_name(module, i).decode() for i in range(library.bpf_num_functions(module))]
+
+    def maps(self) -> dict[str, int]:
+        """The descriptors of its maps, by name."""
+        import bcc
+
+        library, module = bcc.lib, self._bcc.module
+        # BCC's Python has no use for these two and does not declare them; ctypes would cut the pointer to 32 bits.
+        library.bpf_num_tables.argtypes, library.bpf_num_tables.restype = [ctypes.c_void_p], ctypes.c_size_t
+        library.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        library.bpf_table_name.restype = ctypes.c_char_p
+        names = [library.bpf_table_name(module, i).decode() for i in range(library.bpf_num_tables(module))]
+        return {name: library.bpf_table_fd(module, name.encode()) for name in names}
+
+    def code(self, function: str) -> bytes:
+        """The instructions of a program, with the descriptors of its maps in them."""
+        return bytes(self._bcc.dump_func(function.encode()))
+
+    def load(self, function: str, kind: int = XDP, ifindex: int = 0) -> Program:
+        """Load a program, for the device `ifindex` to run if it is not 0. Raises KernelRefused with the reason."""
+        text = self.code(function)
+        code = ctypes.create_string_buffer(text, len(text))
+        attr = ProgLoadAttr(
+            prog_type=kind,
+            insn_cnt=len(text) // 8,
+            insns=ctypes.addressof(code),
+            license=GPL_ADDRESS,
+            prog_name=function.encode()[:15],
+            prog_ifindex=ifindex,
+        )
+        # Statistics only: writing every step of a large program into the log is slow.
+        fd = bpf(BPF_PROG_LOAD, attr)
+        if fd < 0:
+            log = ctypes.create_string_buffer(_LOG_BYTES)
+            attr.log_level, attr.log_size, attr.log_buf = _LOG_MESSAGES, _LOG_BYTES, ctypes.addressof(log)
+            fd = bpf(BPF_PROG_LOAD, attr)
+            if fd < 0:
+                raise KernelRefused(function, _last_word(log.value.decode(errors="replace"), -fd))
+        info: ProgInfo = prog_info(fd)
+        return Program(
+            function,
+            fd,
+            info.xlated_prog_len // 8,
+            info.jited_prog_len,
+            info.verified_insns,
+            "REPLAY_IN_FRONT" in self.defines,
+        )
+
+    def tail_call(self, table: str, slot: int, program: Program) -> None:
+        """Put a program into a program array, where others find it to call."""
+        self[table][ctypes.c_int(slot)] = ctypes.c_int(program.fd)
+
+    def read_events(self, table: str, callback: Callable[[int, int, int], None], pages: int) -> None:
+        """Have `poll` call back (cpu, address, bytes) for each event of a perf buffer of `pages` pages a CPU."""
+        # Who finds no room is counted by the program; BCC would print it.
+        self[table].open_perf_buffer(callback, page_cnt=pages, lost_cb=lambda _: None)
+
+    def poll(self, timeout_ms: int) -> None:
+        """Deliver the events that are there, waiting up to `timeout_ms` for the first."""
+        self._bcc.perf_buffer_poll(timeout_ms)
+
+    def counters(self) -> dict[str, int]:
+        """The map `counters`, summed over the CPUs, by name."""
+        table = self["counters"]
+        return {name: sum(table[table.Key(i)]) for i, name in enumerate(counter_names())}
+
+    def flows_evicted(self) -> int:
+        """Flows that made room for others in the LRU table `flows`: those that entered less those that are there."""
+        return self.counters()["flow_new"] - sum(1 for _ in self["flows"])
+
+
+def fill(table: Any, rows: NDArray[Any]) -> None:
+    """Write rows, each as long as the map's value, to the entries 0, 1, … of an array map."""
+    keys = (table.Key * len(rows))(*range(len(rows)))
+    table.items_update_batch(keys, (table.Leaf * len(rows)).from_buffer_copy(np.ascontiguousarray(rows).tobytes()))
+
+
+def _last_word(log: str, error: int) -> str:
+    """The line of the verifier's log that says why, with the error's name."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("processed ", "verification time", "stack depth"))]
+    statistics = [line for line in lines if line.startswith("processed ")]
+    words = [telling[-1] if telling else os.strerror(error), *statistics]
+    return "; ".join(words)
+
+
+_GPL = ctypes.create_string_buffer(b"GPL")
+GPL_ADDRESS = ctypes.addressof(_GPL)

@@ -1,0 +1,137 @@
+"""Fuzz the in-kernel parser from the command line.
+
+python -m upfml.checks.fuzz [--packets 1000000] [--seed 1] [--corpus DIR_OR_FILE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from upfml.base.errors import UserError
+from upfml.bpf.testrun import RECORD, one_cpu
+from upfml.checks.fuzz.compare import BATCH_FRAMES, Difference, Kernel, compare
+from upfml.checks.fuzz.corpus import FRAME_BYTES_MAX, Corpus, built_in
+from upfml.packets.capturefile import CaptureFile
+from upfml.reference import parser
+
+_PROGRESS_S = 2.0
+_DIFFERENCES_SHOWN = 10
+
+Tell = Callable[[str], None]
+
+
+class Result(NamedTuple):
+    """What a run of the fuzzer found."""
+
+    packets: int
+    outcomes: Counter[str]
+    ways: int  # different ways through the reference
+    differences: list[Difference]
+    seconds: float
+
+
+def captured(paths: Iterable[Path]) -> Iterator[bytes]:
+    """The frames of captures, or of all captures (*.pcap, *.pcapng) in folders, cut to FRAME_BYTES_MAX.
+
+    Raises UserError when a path is neither, a folder holds none, or a capture cannot be read.
+    """
+    batch = np.empty(1 << 20, np.uint8)
+    for path in paths:
+        files = sorted(path.glob("*.pcap*")) if path.is_dir() else [path]
+        if not files:
+            raise UserError(f"{path} holds no capture", "give a folder with *.pcap or *.pcapng files, or such files")
+        for file in files:
+            with CaptureFile(file) as capture:
+                while records := capture.read(batch, BATCH_FRAMES):
+                    at = 0
+                    for _ in range(records):
+                        begin = at + RECORD.itemsize
+                        size = int(batch[at:begin].view(RECORD)["frame_bytes"][0])
+                        yield batch[begin : begin + min(size, FRAME_BYTES_MAX)].tobytes()
+                        at += -(-(RECORD.itemsize + size) // 8) * 8
+
+
+def fuzz(packets: int, seed: int, seeds: Iterable[bytes], tell: Tell) -> Result:
+    """Compare kernel and reference on the seeds and then on mutants, `packets` altogether.
+
+    `tell` is told every few seconds how far it is. Raises UserError without root.
+    """
+    if os.geteuid() != 0:
+        raise UserError("BPF needs root", "run as root")
+    corpus, outcomes, differences, done = Corpus(seed), Counter[str](), list[Difference](), 0
+    waiting = iter(list(seeds)[:packets])
+    began = told = time.monotonic()
+    with one_cpu():
+        kernel = Kernel()
+        while done < packets:
+            batch = [frame for _, frame in zip(range(BATCH_FRAMES), waiting, strict=False)]
+            batch = batch or [corpus.mutant() for _ in range(min(BATCH_FRAMES, packets - done))]
+            parsed = [parser.parse(frame) for frame in batch]
+            differences += compare(kernel, batch, parsed)
+            for frame, one in zip(batch, parsed, strict=True):
+                corpus.add(frame, one)
+            outcomes.update(one.outcome for one in parsed)
+            done += len(batch)
+            now = time.monotonic()
+            if now - told >= _PROGRESS_S:
+                told = now
+                tell(f"{done:,} of {packets:,} packets, {corpus.ways:,} ways, {len(differences)} differences")
+    return Result(done, outcomes, corpus.ways, differences, time.monotonic() - began)
+
+
+def _summary(result: Result) -> str:
+    shown = result.differences[:_DIFFERENCES_SHOWN]
+    more = len(result.differences) - len(shown)
+    return "\n".join(
+        [
+            *(str(difference) for difference in shown),
+            *([f"and {more} differences more"] if more else []),
+            *(f"{count:>12,} {outcome}" for outcome, count in result.outcomes.most_common()),
+            f"{result.packets:,} packets, {result.packets / result.seconds:,.0f} a second, "
+            f"{result.ways:,} ways through the headers",
+            f"{len(result.differences)} differences between kernel and reference",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; exit status 1 when there are differences or something is wrong, 130 after Ctrl-C."""
+    options = argparse.ArgumentParser(
+        prog="python -m upfml.checks.fuzz",
+        description="Compare the in-kernel parser with the reference on mutated frames.",
+    )
+    options.add_argument("--packets", type=int, default=1_000_000, help="default: %(default)s")
+    options.add_argument("--seed", type=int, default=1, help="of the mutations; default: %(default)s")
+    options.add_argument(
+        "--corpus",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR_OR_FILE",
+        help="captures to start from, beside the built-in frames",
+    )
+    chosen = options.parse_args(arguments)
+    try:
+        seeds = [*built_in(), *captured(chosen.corpus)]
+        result = fuzz(chosen.packets, chosen.seed, seeds, lambda text: print(text, file=sys.stderr, flush=True))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    print(_summary(result))
+    return 1 if result.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""What a kernel did with a plan, and what it should: loaded, or refused for a known reason; and no decision differs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from upfml.base import tables
+from upfml.bpf import events
+from upfml.checks.kernels.plan import Plan
+from upfml.studies import exactness
+
+_NO_EXCHANGE = "BPF_STX uses reserved fields"
+
+OLD = {"5.10": {"collect": _NO_EXCHANGE, "classify": _NO_EXCHANGE}}
+"""Kernels that are expected to refuse the first form of subjects, by how these begin; the second form must then load.
+
+The reason is in the kernel's words: to 5.10 an atomic exchange (Linux 5.12), of which the lock on a flow is made, is no
+instruction.
+"""
+TRIALS_THAT_FAIL = {"5.10": {"test_run"}}
+"""Steps of upfml.bpf.abilities that a kernel cannot pass: its test runs take no metadata (Linux 5.15)."""
+UNTESTED = {
+    "5.4": "no suite of Debian's that is still served has it; it has no ring buffers (5.8)",
+    "Ubuntu's kernels": "not in Debian's archive, which is where kernels are taken from",
+}
+_DECISION = [*exactness.CASE, *tables.FEATURES, "predicted"]
+_PACKET = ["t_ns", "iat_ns", "src", "dst", "src_port", "dst_port", "protocol", "length_bytes"]
+
+
+def judge(
+    name: str, result: Mapping[str, Any], plan: Plan, baseline: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Of what a guest has left in the plan's folder: each subject's outcome, totals, and `problems`.
+
+    `baseline` is what this made of the running kernel's, whose packet events and counters are to be the same.
+    """
+    subjects, problems = {}, []
+    for subject in plan.subjects:
+        of_subject = subject["name"]
+        judged, wrong = _subject(subject, result["subjects"].get(of_subject, {}), OLD.get(name, {}), plan)
+        if baseline is not None:
+            for same in ("decisions_sha256", "packets_sha256", "counters"):
+                if judged.get(same) != baseline["subjects"][of_subject].get(same):
+                    wrong.append(f"{same} differs from the running kernel's")
+        subjects[of_subject] = judged
+        problems += [f"{of_subject}: {text}" for text in wrong]
+    if result["bcc_same_code"] is False:
+        problems.append("BCC makes other code of the collector in this kernel")
+    excused = TRIALS_THAT_FAIL.get(name, set()) | ({"headers"} if result["bcc_same_code"] is None else set())
+    problems += [
+        f"trial {step}: {outcome['found']}"
+        for step, outcome in result["trials"].items()
+        if outcome["tried"] and not outcome["passed"] and step not in excused
+    ]
+    if result["tests"] and not result["tests"]["passed"]:
+        problems.append(f"tests: {result['tests']['summary']}")
+    outcomes = [judged["outcome"] for judged in subjects.values()]
+    return {
+        "release": result["release"],
+        "loaded": outcomes.count("loaded"),
+        "without_lock": outcomes.count("without lock"),
+        "refused": outcomes.count("refused"),
+        "windows_compared": sum(judged.get("windows", 0) for judged in subjects.values()),
+        "packets_compared": sum(judged.get("packets", 0) for judged in subjects.values()),
+        "differences": sum(judged.get("differences", 0) for judged in subjects.values()),
+        "problems": problems,
+        "trials": result["trials"],
+        "tests": result["tests"],
+        "subjects": subjects,
+    }
+
+
+def _subject(
+    subject: Mapping[str, Any], found: Mapping[str, Any], expected: Mapping[str, str], plan: Plan
+) -> tuple[dict[str, Any], list[str]]:
+    name = subject["name"]
+    first, second = found.get("file"), found.get("old")
+    if first is None:
+        return {"outcome": "not tried"}, ["not tried"]
+    wrong = []
+    judged: dict[str, Any] = {"outcome": "loaded"}
+    if not first["loaded"]:
+        known = expected.get(name.split()[0])
+        judged = {"outcome": "refused", "reason": first["reason"]}
+        if known is None or known not in first["reason"]:
+            wrong.append(f"refused: {first['reason']}")
+    if second is not None:
+        if second["loaded"]:
+            judged["outcome"] = "without lock" if judged["outcome"] == "refused" else "loaded"
+        else:
+            wrong.append(f"refused without the lock, too: {second['reason']}")
+    last = second or first
+    if last["loaded"] and subject.get("ring"):
+        if "events" not in last:
+            return judged, [*wrong, "nothing was replayed"]
+        judged |= _compared(subject["ring"], np.load(plan.folder / "guest" / last["events"]), plan)
+        judged["counters"] = last["counters"]
+        lost = sum(last["counters"].get(counter, 0) for counter in ("event_lost", "inference_broken"))
+        if judged["differences"] or lost:
+            wrong.append(f"{judged['differences']} differences, {lost} events lost")
+    return judged, wrong
+
+
+def _compared(ring: str, sent: np.ndarray, plan: Plan) -> dict[str, Any]:
+    """Events against the reference's: how many there are, and how many differ."""
+    if ring == "decisions":
+        decided = events.decisions_table(sent, sent["t_label_ns"])
+        counted = exactness.differences(plan.expected, decided)
+        differing = max(counted["feature_differences"], counted["decision_differences"])
+        return {
+            "windows": counted["windows"],
+            "differences": differing,
+            "decisions_sha256": _sha256(decided[_DECISION].sort_values(exactness.CASE)),
+        }
+    of_trace = events.packets_table(sent[: len(plan.packets)])
+    same_length = len(of_trace) == len(plan.packets)
+    differing = (
+        int((of_trace[_PACKET] != plan.packets[_PACKET]).any(axis=1).sum()) if same_length else len(plan.packets)
+    )
+    return {
+        "packets": len(sent),
+        "differences": differing,
+        "packets_sha256": hashlib.sha256(sent.tobytes()).hexdigest(),
+    }
+
+
+def _sha256(rows: pd.DataFrame) -> str:
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The kernels' totals as a table in Markdown, and below it each problem."""
+    lines = [
+        "| kernel | loaded | without the lock only | refused | windows, packets compared | differences | s, emulated |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kernel in found["kernels"].values():
+        seconds = kernel.get("seconds_emulated")
+        lines.append(
+            f"| {kernel['release']} | {kernel['loaded']} | {kernel['without_lock']} | {kernel['refused']} "
+            f"| {kernel['windows_compared']:,}, {kernel['packets_compared']:,} | {kernel['differences']} "
+            f"| {'(not emulated)' if seconds is None else f'{seconds:.0f}'} |"
+        )
+    problems = [f"{name}: {text}" for name, kernel in found["kernels"].items() for text in kernel["problems"]]
+    return "\n".join([*lines, *problems])

@@ -1,0 +1,45 @@
+"""Figure 7 of the paper: context switches a second, of the whole machine and of the classifier's process alone."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from upfml import arms
+from upfml.report import paper
+from upfml.report.figures import style
+
+
+@style.styled
+def draw(samples: pd.DataFrame, turns: pd.DataFrame, window_ms: float) -> Figure:
+    """Box plots over every second of every trial, from /proc/stat (whole machine) and pidstat (process).
+
+    Takes gathered samples and turns (metrics.gather). Raises UserError without an arm of kind kernel or user.
+    """
+    machine = samples[(samples["source"] == "procstat") & (samples["entity"] == "cpu-all")]
+    process = samples[(samples["source"] == "pidstat") & (samples["entity"] == "classifier")]
+    means = {
+        arms.papers(role, machine["arm"].unique()): paper.published("context switches", role)
+        for role in ("user", "kernel")
+    }
+    figure = style.sheet(style.PAGE_IN, 2.6)
+    left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])
+    present = _boxes(left, machine, means)
+    style.panel(left, "a", "whole machine")
+    left.set_ylabel("context switches (1/s)")
+    _boxes(right, process, {})
+    style.panel(right, "b", "classifier's process alone")
+    style.boxes_legend(figure)
+    style.small_print(
+        figure,
+        f"{style.runs_print(turns, present, window_ms)} One value a second. The paper does not say which of the two "
+        "its means are.",
+    )
+    return figure
+
+
+def _boxes(axes: Axes, samples: pd.DataFrame, means: dict[str, float]) -> list[str]:
+    present = style.in_order(samples["arm"])
+    style.boxes(
+        axes, {arm: samples.loc[samples["arm"] == arm, "context_switches_per_s"].dropna() for arm in present}, means
+    )
+    return present

@@ -1,0 +1,72 @@
+"""Figure 6 of the paper, a-c: CPU time in user space, kernel and softirq; and their sum (d); what arms cost (e, f).
+
+Beside the paper's two arms stand the others that were run. What lies above forwarding alone is the price of
+classification: drawn for each arm as the difference within trials, by what is not idle, and by exact accounts.
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from upfml import arms
+from upfml.report import paper
+from upfml.report.figures import style
+from upfml.report.metrics import by_trial, mean_over_trials
+
+_PANELS = [("usr", "user space (%usr)"), ("sys", "system (%sys)"), ("soft", "softirq (%soft)"), ("total", "total")]
+
+
+@style.styled
+def draw(samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.DataFrame, window_ms: float) -> Figure:
+    """Box plots over every second of every trial (`samples`: mpstat, all CPUs together, in %), and costs over trials.
+
+    Takes gathered samples and turns (metrics.gather) and table `metrics`. Raises UserError without an arm of kind
+    kernel or user.
+    """
+    seconds = samples[(samples["source"] == "mpstat") & (samples["entity"] == "cpu-all")]
+    present = style.in_order(seconds["arm"])
+    figure = style.sheet(style.PAGE_IN, 6.2)
+    panels = figure.subplots(3, 2)
+    for axes, letter, (share, title) in zip(panels.flat, "abcd", _PANELS, strict=False):
+        means = {arms.papers(role, present): paper.published(f"CPU {share}", role) for role in ("user", "kernel")}
+        style.boxes(axes, {arm: seconds.loc[seconds["arm"] == arm, f"{share}_pct"] for arm in present}, means)
+        style.panel(axes, letter, title)
+        if letter in "ac":
+            axes.set_ylabel("CPU time (% of all CPUs)")
+    _costs(panels[2, 0], metrics, present, "cpu_busy_mean", "none")
+    style.panel(panels[2, 0], "e", "cost over forwarding alone: time not idle")
+    panels[2, 0].set_ylabel("percentage points of all CPUs")
+    _costs(panels[2, 1], metrics, present, "cpu_direct", None)
+    style.panel(panels[2, 1], "f", "cost by exact accounts: program and process")
+    style.boxes_legend(figure)
+    cpus = samples.loc[(samples["source"] == "mpstat") & (samples["entity"] != "cpu-all"), "entity"].nunique()
+    style.small_print(
+        figure,
+        f"{style.runs_print(turns, present, window_ms)} (a)-(d): one value a second, mpstat: {_seconds(seconds)}. "
+        f"{cpus} CPUs here, {paper.PAPER_CPUS} in the paper: equal work is another share.",
+        "(e), (f): one dot a trial, hollow when noisy; bars: mean and 95 % interval over trials. (e) from idle time of "
+        "/proc/stat, which is exact, and has all else that the machine did in it; (f) run time of the program on N3 "
+        "(BPF statistics) and of the classifier's process (scheduler), without what waking it costs.",
+    )
+    return figure
+
+
+def _costs(axes: Axes, metrics: pd.DataFrame, present: list[str], metric: str, against: str | None) -> None:
+    drawn = [arm for arm in present if arm != "none"]
+    for at, arm in enumerate(drawn):
+        values = by_trial(metrics, arm, metric)
+        noisy = by_trial(metrics, arm, "noisy")
+        if against is not None:
+            values = (values - by_trial(metrics, against, metric)).dropna()
+        if values.empty:
+            continue
+        style.trials(axes, at, values, noisy.reindex(values.index) > 0, mean_over_trials(values), style.look(arm))
+    axes.axhline(0, color=style.BLACK, linewidth=0.6)
+    axes.set_xticks(range(len(drawn)), [style.look(arm).label for arm in drawn])
+    axes.tick_params(axis="x", length=0, labelsize=5.5)
+    axes.grid(visible=False, axis="x")
+
+
+def _seconds(seconds: pd.DataFrame) -> str:
+    counts = seconds.groupby("arm").size()
+    return f"{counts.min()} to {counts.max()} per arm" if counts.nunique() > 1 else f"{counts.min()} per arm"

@@ -1,0 +1,149 @@
+"""Classification latency: the trees alone, features and trees, arrival to class (a-c), and its parts (d)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter
+
+from upfml import arms
+from upfml.arms import STRONGEST, Arm
+from upfml.report import paper
+from upfml.report.figures import style
+from upfml.report.metrics import (
+    by_trial,
+    classifying,
+    from_decisions,
+    latency_ns,
+    parts,
+    ratio_over_trials,
+    require_arms,
+)
+
+_PANELS = [
+    ("inference", "the trees alone", "kernel"),
+    ("features_and_inference", "features and trees", "user"),
+    ("arrival_to_label", "packet arrival to class", None),
+]
+"""Quantity, title, and the arm whose published time is this quantity."""
+_PARTS = {
+    "parse": (style.GREY, ""),
+    "features": (style.SKY, "...."),
+    "inference": (style.GREEN, "////"),
+    "delivery": (style.PURPLE, "xxxx"),
+}
+
+
+@style.styled
+def draw(decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[str, Any], window_ms: float) -> Figure:
+    """Distributions of all decisions of all trials, log scale in us, with ratios over the trials; parts as medians.
+
+    Takes gathered decisions and turns (metrics.gather) and timer.json. Arms that send only changes are left out: of
+    most decisions nobody knows when they were made. Raises UserError without an arm of kind kernel or user.
+    """
+    told = decisions[[Arm.parse(arm).emit == "every" for arm in decisions["arm"]]]
+    present = style.in_order(classifying(told))
+    roles = {role: arms.papers(role, present) for role in ("user", "kernel")}
+    require_arms(decisions, list(roles.values()))
+    metrics = from_decisions(told)
+    figure = style.sheet(style.PAGE_IN, 5.2)
+    grid = figure.add_gridspec(2, len(_PANELS), height_ratios=[1.15, 1])
+    panels: list[Axes] = []
+    references: list[Line2D] = []
+    for column, (letter, (quantity, title, timed)) in enumerate(zip("abc", _PANELS, strict=True)):
+        first = panels[0] if panels else None
+        axes = figure.add_subplot(grid[0, column], sharex=first, sharey=first)
+        panels.append(axes)
+        for arm in present:
+            _arm(axes, latency_ns(told[told["arm"] == arm], quantity) / 1000, arm)
+        if timed:
+            references.append(_reference(axes, timed, roles[timed]))
+        style.panel(axes, letter, f"{title}\n{_ratios(metrics, quantity, roles)}")
+        axes.set_xscale("log")
+        axes.set_xlabel("time (µs)")
+    panels[0].set_ylabel("share of decisions")
+    panels[0].set_ylim(0, 1.02)
+    below = figure.add_subplot(grid[1, :])
+    _parts(below, metrics, present)
+    style.panel(below, "d", "from arrival to a process in user space that knows the class: median of each part")
+    lines = panels[2].get_legend_handles_labels()[0]
+    figure.legend(handles=[*lines, *references], loc="outside upper center", ncols=4)
+    counts = ", ".join(f"{style.name(arm)} {(told['arm'] == arm).sum()}" for arm in present)
+    style.small_print(
+        figure,
+        f"{style.runs_print(turns, present, window_ms)} Decisions: {counts}. CLOCK_MONOTONIC everywhere; to read it "
+        f"takes {timer['kernel_ns']:.0f} ns in the kernel, {timer['native_ns']:.0f} in C, {timer['python_ns']:.0f} in "
+        "Python, and every part has one reading in it. Marks: median, p99, p99.9. Brackets: 95 % interval over the "
+        "trials (on the logarithm). The paper's times are of different work: kernel, the trees alone (a); user space, "
+        "statistics and call (b). Delivery has the reader's waking and its wait for a CPU in it; in the kernel arms "
+        "the class is known before.",
+    )
+    return figure
+
+
+def _arm(axes: Axes, elapsed_us: "pd.Series[float]", arm: str) -> None:
+    look = style.look(arm)
+    style.distribution(axes, elapsed_us, look, label=style.name(arm))
+    shares = [0.5, 0.99, 0.999]
+    axes.plot(
+        elapsed_us.quantile(shares), shares, look.marker, color=look.colour, markeredgecolor=style.BLACK,
+        markeredgewidth=0.5, markersize=3,
+    )  # fmt: skip
+
+
+def _reference(axes: Axes, role: str, arm: str) -> Line2D:
+    """The paper's mean as a line with a star on top."""
+    time_us = paper.published("classification time", role)
+    (line,) = axes.plot([time_us] * 2, [0, 1], ":*", color=style.VERMILION, markersize=6, markevery=[1], clip_on=False)
+    line.set_label(f"the paper's mean, {role}: {time_us:g} µs")
+    return line
+
+
+def _parts(axes: Axes, metrics: pd.DataFrame, present: list[str]) -> None:
+    """A bar an arm; its parts stand one after the other in the order of the way, each with its median."""
+    for height, arm in enumerate(reversed(present)):
+        begin_us = 0.0
+        for part in parts(arm):
+            median_us = float(by_trial(metrics, arm, f"part_{part}_median").mean()) / 1000
+            colour, hatch = _PARTS[part]
+            axes.barh(height, median_us, left=begin_us, color=colour, hatch=hatch, height=0.6, edgecolor=style.BLACK,
+                      linewidth=0.4)  # fmt: skip
+            begin_us += median_us
+        whole = [float(by_trial(metrics, arm, f"arrival_to_user_space_{q}").mean()) / 1000 for q in ("p99", "p99.9")]
+        words = ", ".join(f"{_short(us)} µs" for us in whole)
+        axes.annotate(
+            f"p99, p99.9: {words}", (begin_us, height), xytext=(4, 0), textcoords="offset points", va="center",
+            fontsize=6,
+        )  # fmt: skip
+    handles = [
+        axes.barh(np.nan, 0, color=colour, hatch=hatch, edgecolor=style.BLACK, linewidth=0.4, label=part)
+        for part, (colour, hatch) in _PARTS.items()
+    ]
+    axes.legend(handles=handles, loc="lower right", ncols=2, frameon=True)
+    axes.set_yticks(range(len(present)), [style.name(arm) for arm in reversed(present)])
+    axes.set_xlim(0, 1.35 * axes.get_xlim()[1])
+    axes.set_xlabel("time (µs), linear")
+    axes.grid(visible=False, axis="y")
+
+
+def _ratios(metrics: pd.DataFrame, quantity: str, roles: dict[str, str]) -> str:
+    """User space over kernel, of the paper's arms and of the strongest, e.g. `user/kernel: median × 36 [31, 42]`."""
+    lines = []
+    for pair in (roles, STRONGEST):
+        values = [by_trial(metrics, pair[role], f"{quantity}_median") for role in ("user", "kernel")]
+        if any(value.empty for value in values):
+            continue
+        ratio = ratio_over_trials(*values)
+        interval = "" if ratio.low is None or ratio.high is None else f" [{_short(ratio.low)}, {_short(ratio.high)}]"
+        words = f"{pair['user']} / {pair['kernel']}:\n× {_short(ratio.value)}{interval}"
+        if words not in lines:
+            lines.append(words)
+    return "\n".join(lines)
+
+
+def _short(ratio: float) -> str:
+    """Three digits, or 1.1k: noisy trials have wide intervals, and those must fit over a panel, too."""
+    return f"{ratio:.3g}" if ratio < 999.5 else EngFormatter(places=1, sep="")(ratio)

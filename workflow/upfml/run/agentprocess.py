@@ -1,0 +1,110 @@
+"""The agent (upfml/run/agent.py) as whoever measures sees it: a process that is started, told, watched and ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from upfml.arms import Arm
+from upfml.base import tables, xdpmode
+from upfml.base.errors import UserError
+from upfml.bpf.flowtable import FlowTable
+from upfml.packets.features import Definition
+from upfml.run.job import Job
+from upfml.testbed.bed import Bed
+from upfml.testbed.host import stop
+
+_START_S = 120.0  # a verifier may take long, and so may a machine that loads other agents beside
+_ANSWER_S = 60.0
+_END_S = 600.0
+_LOOK_S = 0.1  # at whether it still lives
+
+
+class AgentProcess:
+    """The process on the UPF, from its start until it has written its tables."""
+
+    def __init__(self, config: Mapping[str, Any], arm: Arm, bed: Bed, model: Path | None, work: Path) -> None:
+        """Start it; `arm` is of any kind but none, `model` a folder of convert.write for one that classifies."""
+        definition = Definition.of(config["features"])
+        job = Job(
+            arm=arm.kind, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=bed.upf.path(work),
+            window_ns=definition.window_ns, iat_unit_ns=definition.iat_unit_ns,
+            flow_table=FlowTable.of(config["flow_table"]), delivery=arm.delivery(config["delivery"]),
+            when=arm.when, emit=arm.emit,
+            model=bed.upf.path(model) if model and arm.classifies else None, uplink=bed.uplink,
+        )  # fmt: skip
+        work.mkdir(parents=True, exist_ok=True)
+        self._work, self._log, self._upf = work, work / "agent.log", bed.upf
+        self._log.unlink(missing_ok=True)
+        job.write(work / "job.json")
+        self._upf.send(work, *([model] if job.model and model else []))
+        self._process = self._upf.start(
+            [self._upf.python, "-m", "upfml.run.agent", work / "job.json"], log=self._log, talks=True
+        )
+        self._loaded = False
+        self.pid = self._process.pid
+        self.xdp_mode = xdpmode.NONE
+        """Of its program on N3, one of xdpmode.MODES; xdpmode.NONE before it was attached."""
+
+    def wait_until_loaded(self) -> None:
+        """Return once its programs are in the kernel. Raises UserError when it ends or takes too long."""
+        if not self._loaded:
+            self._answer(_START_S)
+            self._loaded = True
+
+    def attach(self) -> None:
+        """Put its program on N3: packets are seen from now on. Raises UserError when it cannot."""
+        self.wait_until_loaded()
+        self.xdp_mode = self._tell("attach")["xdp_mode"]
+
+    def detach(self) -> dict[str, Any]:
+        """Take it off again, and have flows forgotten: its report so far."""
+        return self._tell("detach")
+
+    def check(self) -> None:
+        """Raise UserError, with what it said last, when it has ended."""
+        if self._process.poll() is not None:
+            tail = self._log.read_text(errors="replace")[-2000:]
+            raise UserError(f"the agent on the UPF ended early:\n{tail}", f"see {self._log}")
+
+    def end(self) -> dict[str, Any]:
+        """Have it write its tables; its own report (agent.json)."""
+        self.wait_until_loaded()
+        # To close its input would not do: a process that was forked meanwhile may hold the other end, too.
+        self._process.tell("end")
+        try:
+            status = self._process.wait(_END_S)
+        except TimeoutError:
+            status = stop(self._process)
+        if status:
+            self.check()
+        self._upf.fetch(self._work)
+        report: dict[str, Any] = tables.read_json(self._work / "agent.json")
+        return report
+
+    def _tell(self, word: str) -> dict[str, Any]:
+        self._process.tell(word)
+        return self._answer(_ANSWER_S)
+
+    def _answer(self, patience_s: float) -> dict[str, Any]:
+        """The next line that it says; it says one a command."""
+        deadline = time.monotonic() + patience_s
+        while (line := self._process.hear(_LOOK_S)) is None:
+            self.check()
+            if time.monotonic() > deadline:
+                raise UserError(f"the agent on the UPF does not answer within {patience_s:.0f} s", f"see {self._log}")
+        if not line:
+            self._process.wait()
+            self.check()
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def loss(report: Mapping[str, Any]) -> dict[str, float]:
+    """Events that the kernel made, against those that user space got. Takes an agent's report."""
+    made = sum(report["counters"].get(name, 0) for name in ("event_sent", "event_lost"))
+    lost = made - report["received"]
+    return {"received": report["received"], "lost": lost, "rate": lost / made if made else 0.0}

@@ -1,0 +1,57 @@
+"""What an agent is told to do: the contract between whoever starts it (agentprocess.py) and the agent (agent.py)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from upfml.base import tables
+from upfml.bpf.delivery import Delivery
+from upfml.bpf.flowtable import FlowTable
+from upfml.classify.uplink import Uplink
+from upfml.packets.features import Definition
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent's work; written as JSON so that it can be handed to another machine."""
+
+    arm: str  # the kind of arm (arms.py), capture or exactness
+    device: str  # the UPF's N3
+    xdp_mode: str  # as configured: auto, offload, native or generic
+    out: Path  # folder for what it writes
+    window_ns: int
+    iat_unit_ns: int
+    flow_table: FlowTable
+    delivery: Delivery
+    when: str  # window or packet
+    emit: str  # every or change
+    model: Path | None  # folder written by convert.write, for arms that classify
+    uplink: Uplink  # for arms that forward packets themselves
+
+    @property
+    def needed_model(self) -> Path:
+        """The model, for arms that classify."""
+        assert self.model is not None
+        return self.model
+
+    @property
+    def definition(self) -> Definition:
+        """The windows and features that it computes."""
+        return Definition(self.window_ns, self.iat_unit_ns)
+
+    def write(self, path: Path) -> None:
+        """Write it for an agent to read."""
+        tables.write_json({key: str(v) if isinstance(v, Path) else v for key, v in asdict(self).items()}, path)
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        """Read what `write` wrote."""
+        content: dict[str, Any] = tables.read_json(path)
+        content["out"] = Path(content["out"])
+        content["flow_table"] = FlowTable(**content["flow_table"])
+        content["delivery"] = Delivery(**content["delivery"])
+        content["uplink"] = Uplink(**content["uplink"])
+        content["model"] = Path(content["model"]) if content["model"] else None
+        return cls(**content)

@@ -1,0 +1,261 @@
+"""The measured runs: a randomised block design. A trial is a block; every arm has one turn in it, in drawn order.
+
+A trial has traffic of its own (its seed, its N3 rate), which goes on while arms change places on N3. So what differs
+from trial to trial, and what drifts while the machine runs, hits all arms alike, and differences between arms are taken
+within trials. Agents are loaded once, for a batch of trials on one test bed; between its turns an agent is not attached
+and asleep. A turn begins with a warm-up, in which flows close the first windows after they were forgotten.
+
+How many trials: Stein's two-stage procedure (1945, Annals of Mathematical Statistics 16): the spread within a first
+few says how many are needed for an interval of the wanted width, see `needed`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from upfml import arms
+from upfml.arms import Arm
+from upfml.base import provenance, tables, xdpmode
+from upfml.provision import IDLE_WANTED_PCT
+from upfml.report.metrics import CONFIDENCE
+from upfml.run import experiment
+from upfml.run.agentprocess import AgentProcess, loss
+from upfml.run.meter import MeterProcess
+from upfml.testbed.bed import Bed, bed_of
+from upfml.traffic.session import Session
+
+log = logging.getLogger(__name__)
+
+STEAL_BOUND_PCT = 1.0
+"""A turn from which the hypervisor took more is marked as noisy."""
+_CHANGE_S = 0.5
+"""About what it takes to change arms; traffic is planned for as long."""
+_LAST_SECOND_S = 0.15
+"""mpstat's last second ends so much after a turn's, at most."""
+
+
+def in_batch(config: Mapping[str, Any], batch: int) -> range:
+    """The numbers of a batch's trials, from 1; batches are counted from 1, too."""
+    size = config["runs"]["trials_per_batch"]
+    return range((batch - 1) * size + 1, batch * size + 1)
+
+
+def order_of_arms(config: Mapping[str, Any], trial: int) -> list[str]:
+    """The arms in the order of their turns, drawn for this trial: drift of the machine hits no arm by its place."""
+    names = arms.chosen(config)
+    np.random.default_rng(experiment.trial_seed(config, trial)).shuffle(names)
+    return names
+
+
+def needed(differences: pd.Series[float], wanted_half_width: float) -> int:
+    """How many trials give an interval of +- `wanted_half_width` for a mean, at least as many as there are.
+
+    Takes the values of the first trials. Stein (1945): n = (t s / d)^2, with s and the t quantile of the first stage.
+    """
+    first = len(differences)
+    if first < 2:
+        return first
+    t = stats.t.ppf((1 + CONFIDENCE) / 2, first - 1)
+    return max(first, math.ceil(float((t * differences.std() / wanted_half_width) ** 2)))
+
+
+def enough(config: Mapping[str, Any], turns: pd.DataFrame, samples: pd.DataFrame) -> dict[str, Any]:
+    """How many batches give the wanted interval, from what `metrics.gather` returns of the first ones.
+
+    The interval is that of the difference in busy CPU, STRONGEST's kernel arm less forwarding alone. Without these two
+    arms the first batches have to do.
+    """
+    runs = config["runs"]
+    batches, wanted = runs["batches"], runs["half_width_cpu_points"]
+    busy = samples[(samples["source"] == "procstat") & (samples["entity"] == "cpu-all")]
+    by_arm = busy.groupby(["arm", "trial"])["busy_pct"].mean().unstack("arm")
+    pair = [arms.STRONGEST["kernel"], "none"]
+    if not set(pair) <= set(by_arm.columns):
+        return {"batches": batches["first"], "why": f"arms {' and '.join(pair)} are not both there to compare"}
+    differences = (by_arm[pair[0]] - by_arm[pair[1]]).dropna()
+    trials = needed(differences, wanted)
+    needs = math.ceil(trials / runs["trials_per_batch"])
+    made = min(max(needs, batches["first"]), batches["most"])
+    return {
+        "batches": made,
+        "why": f"{trials} trials for +-{wanted:g} points of CPU; the first {len(differences)} have a standard "
+        f"deviation of {differences.std():.2f}" + (f"; runs.batches.most is {made}" if made < needs else ""),
+        "trials_needed": trials,
+        "trials_made": made * runs["trials_per_batch"],
+        "standard_deviation_points": float(differences.std()),
+        "noisy_turns": int((turns["noise"] != "").sum()),
+    }
+
+
+def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, model: Path, out: Path) -> None:
+    """Run the trials of a batch and write into `out`: decisions, turns, flows, sampling/, run and provenance.
+
+    `ladder` and `control` are what the traffic stage made, `model` is a folder of convert.write. Raises UserError when
+    a generator or an agent fails; the test bed and every process are gone then, too.
+    """
+    began = provenance.now()
+    trials = in_batch(config, batch)
+    with ExitStack() as stack:
+        bed = stack.enter_context(bed_of(config["testbed"]))
+        meter = MeterProcess(bed.upf, out / "work" / "meter.log")
+        names = [name for name in arms.chosen(config) if name != "none"]
+        log.info("loading %s", ", ".join(names))
+        agents = {name: AgentProcess(config, Arm.parse(name), bed, model, out / "work" / name) for name in names}
+        for agent in agents.values():
+            agent.wait_until_loaded()
+        meter.count_run_time()
+        trial_of = _Trials(config, bed, meter, agents, ladder, control, out)
+        made = [trial_of(trial) for trial in trials]
+        reports = {name: agent.end() for name, agent in agents.items()}
+        facts, machine = bed.facts(), meter.machine()
+    turns = pd.concat([trial.turns for trial in made], ignore_index=True)
+    tables.write(turns, out / "turns.parquet", tables.TURNS)
+    flows = [trial.flows.assign(trial=trial.number) for trial in made]
+    tables.write(tables.typed(pd.concat(flows), tables.TRIAL_FLOWS), out / "flows.parquet", tables.TRIAL_FLOWS)
+    warmup_ns = round(config["runs"]["warmup_s"] * 1e9)
+    decided = [_decisions(out / "work" / name, name, made, warmup_ns) for name in names if Arm.parse(name).classifies]
+    decisions = pd.concat(decided, ignore_index=True) if decided else tables.empty(tables.TURN_DECISIONS)
+    tables.write(decisions, out / "decisions.parquet", tables.TURN_DECISIONS)
+    modes = sorted({agent.xdp_mode for agent in agents.values()})
+    traffic = {trial.number: trial.traffic for trial in made}
+    tables.write_json(
+        {"xdp_modes": modes, "idle_wanted_pct": IDLE_WANTED_PCT, "agents": reports, "traffic": traffic},
+        out / "run.json",
+    )
+    record = provenance.of(
+        config, machine, trials=list(trials), xdp_modes=modes, testbed=facts, start=began, end=provenance.now()
+    )
+    tables.write_json(record, out / "provenance.json")
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a trial leaves, beside the agents' tables."""
+
+    number: int
+    turns: pd.DataFrame
+    flows: pd.DataFrame
+    traffic: dict[str, Any]
+
+
+class _Trials:
+    """Makes trials on a test bed with its agents."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        bed: Bed,
+        meter: MeterProcess,
+        agents: Mapping[str, AgentProcess],
+        ladder: Path,
+        control: Path,
+        out: Path,
+    ) -> None:
+        self._config, self._bed, self._meter, self._agents = config, bed, meter, agents
+        self._ladder, self._control, self._out = ladder, control, out
+        self._reports = {name: _Report() for name in ["none", *agents]}
+
+    def __call__(self, number: int) -> _Trial:
+        runs, order = self._config["runs"], order_of_arms(self._config, number)
+        log.info("trial %d: %s", number, ", ".join(order))
+        idle_pct = experiment.wait_for_idle(self._meter)
+        rates = self._config["testbed"]["n3_rate_mbit_s"] or [None]
+        rate = rates[number % len(rates)]
+        self._bed.limit_n3(rate)
+        turn_s = runs["warmup_s"] + runs["turn_s"] + _CHANGE_S
+        traffic = experiment.session(
+            self._config, self._bed, seed=experiment.trial_seed(self._config, number), ladder=self._ladder,
+            control=self._control, work=self._out / "work", duration_s=runs["settle_s"] + turn_s * len(order),
+        )  # fmt: skip
+        with traffic:
+            experiment.keep_going(runs["settle_s"], traffic.tend)
+            turns = [self._turn(number, place, name, traffic) for place, name in enumerate(order)]
+        frame = pd.DataFrame(turns).assign(trial=number, idle_before_pct=idle_pct, n3_rate_mbit_s=rate)
+        frame["noise"] = [noise(turn) for _, turn in frame.iterrows()]
+        return _Trial(number, tables.typed(frame, tables.TURNS), traffic.flows(), traffic.report())
+
+    def _turn(self, trial: int, place: int, name: str, traffic: Session) -> dict[str, Any]:
+        """An arm on N3, for the warm-up and the measured part: the row of tables.TURNS, as far as a turn knows it."""
+        runs, agent = self._config["runs"], self._agents.get(name)
+        tend, processes = [traffic.tend], traffic.processes(self._bed.upf)
+        if agent:
+            agent.attach()
+            tend, processes = [traffic.tend, agent.check], processes | {"classifier": agent.pid}
+        experiment.keep_going(runs["warmup_s"], *tend)
+        with self._meter.sampling(self._out / "sampling" / f"{name}_{trial}", processes):
+            begin = self._reading(agent)
+            experiment.keep_going(runs["turn_s"], *tend)
+            end = self._reading(agent)
+            experiment.keep_going(_LAST_SECOND_S, *tend)
+        report = _Report.of(agent.detach()) if agent else _Report()
+        before, self._reports[name] = self._reports[name], report
+        cpu_mhz = end.pop("cpu_mhz")
+        spent = {key: value - begin[key] for key, value in end.items()}
+        steal_pct = 100 * spent.pop("steal_s") * 1e9 / spent.pop("t_ns")
+        return {
+            "arm": name,
+            "xdp_mode": agent.xdp_mode if agent else xdpmode.NONE,
+            "place": place,
+            "start_ns": begin["t_ns"],
+            "end_ns": end["t_ns"],
+            "steal_pct": steal_pct,
+            "cpu_mhz": cpu_mhz,
+            **spent,
+            **{key: value - getattr(before, key) for key, value in vars(report).items()},
+        }
+
+    def _reading(self, agent: AgentProcess | None) -> dict[str, Any]:
+        return self._meter.reading(self._bed.n3_device, agent.pid if agent else None)
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What a turn's row holds of an agent's report; cumulative."""
+
+    received: int = 0
+    lost: int = 0
+    decided_untold: int = 0
+    run_time_ns: int = 0
+    run_cnt: int = 0
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> _Report:
+        events = loss(report)
+        untold = report["counters"]["decision_untold"]
+        return cls(int(events["received"]), int(events["lost"]), untold, report["run_time_ns"], report["run_cnt"])
+
+
+def noise(turn: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """Why a turn (a row of tables.TURNS) is to be doubted; empty when it is not."""
+    reasons = []
+    if turn["idle_before_pct"] < IDLE_WANTED_PCT:
+        reasons.append(f"{turn['idle_before_pct']:.0f} % idle before the trial")
+    if turn["steal_pct"] > STEAL_BOUND_PCT:
+        reasons.append(f"{turn['steal_pct']:.1f} % stolen by the hypervisor")
+    return "; ".join(reasons)
+
+
+def _decisions(work: Path, arm: str, trials: Sequence[_Trial], warmup_ns: int) -> pd.DataFrame:
+    """An arm's decisions in the measured parts of its turns, labelled.
+
+    Those that were not sent are counted with the one before them (`repeats`), which is mostly a flow's first, in the
+    warm-up: so of an arm that sends only changes the warm-up's are there, too.
+    """
+    made = tables.read(work / "decisions.parquet", tables.DECISIONS)
+    early_ns = warmup_ns if Arm.parse(arm).emit == "change" else 0
+    parts = []
+    for trial in trials:
+        turn = trial.turns.set_index("arm").loc[arm]
+        rows = made[made["t_packet_ns"].between(turn["start_ns"] - early_ns, turn["end_ns"])]
+        parts.append(experiment.label(rows, trial.flows).assign(arm=arm, trial=trial.number))
+    return tables.typed(pd.concat(parts, ignore_index=True), tables.TURN_DECISIONS)

@@ -1,0 +1,1 @@
+"""A test bed of the user's own machines, reached over SSH."""
