@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.forests import converted, forest_between, noisy_forest
 
+from upfml.arms import Arm
 from upfml.base import tables
 from upfml.base.flowkey import UDP
 from upfml.bpf import events
@@ -156,7 +157,7 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
     with pytest.raises(KernelRefused, match="34 programs") as refusal:
         kernel.load(tmp_path, DEFINITION, "window", FlowTable())
     job = Job(
-        "kernel",
+        Arm("kernel"),
         "n3",
         "native",
         tmp_path,
@@ -164,8 +165,6 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
         DEFINITION.iat_unit_ns,
         FlowTable(),
         Delivery(),
-        "window",
-        "every",
         tmp_path,
         Uplink("n6", "10.70.0.1", []),
     )
