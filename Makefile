@@ -49,7 +49,7 @@ redraw: venv ## in an unpacked archive: draw its figures again, into redrawn/; n
 	PYTHONPATH=workflow snakemake --cores $(CORES) --forceall --snakefile workflow/redraw.smk
 
 docs: setup ## render the manual, docs/, into .cache/site/index.html
-	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build
 
 pictures: setup ## put a finished run's figures and numbers, and the workflow's picture, into README.md and docs/
 	cp figures/*.png docs/pictures/
