@@ -1,4 +1,4 @@
-"""The manual's tables of config.yaml, from its schema: every key with what it means, what it may be, and its default."""
+"""The manual's tables of config.yaml, from its schema: every key with its meaning, what it may be, and its default."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def _allowed(column: pa.Column) -> str:
 
 
 def _words(check: pa.Check) -> str:
-    bounds = check.statistics
+    bounds = check.statistics or {}
     match check.name:
         case "isin":
             return ", ".join(str(value) for value in bounds["allowed_values"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -36,8 +37,9 @@ class Shown:
 def example() -> list[Shown]:
     """The windows of ARRIVALS_MS that close, by upfml.packets.features."""
     definition = Definition(WINDOW_MS * _NS_PER_MS, _NS_PER_MS)
-    flow, shown = Flow(ARRIVALS_MS[0], no_overflows()), []
-    for before, now in zip(ARRIVALS_MS, ARRIVALS_MS[1:], strict=False):
+    flow = Flow(ARRIVALS_MS[0], no_overflows())
+    shown: list[Shown] = []
+    for before, now in pairwise(ARRIVALS_MS):
         closed = flow.packet(now * _NS_PER_MS, (now - before) * _NS_PER_MS, definition)
         if closed is not None:
             if not shown:
