@@ -21,13 +21,13 @@ NAMES = {role: f"{role} ({address})" for role, address in ADDRESSES.items()}
 USER_PLANE = "user plane"
 
 
-def checked(described: dict[str, Any], *names: str) -> provision.Report:
+def checked(described: dict[str, Any], *names: str) -> provision.Findings:
     """The check of the hosts with these names, or of all."""
     with provision.hosts(described) as hosts:
         return provision.check(host for host in hosts if not names or host.name in names)
 
 
-def failed(report: provision.Report) -> dict[str, str]:
+def failed(report: provision.Findings) -> dict[str, str]:
     """What was found by the checks that failed."""
     return {finding.check: finding.found for finding in report.findings if finding.verdict == "failed"}
 

@@ -97,13 +97,6 @@ def test_a_missing_key_is_named() -> None:
         upfml_config.check(config)
 
 
-def test_points_are_depth_times_trees() -> None:
-    config = changed("model.max_depth", [3, 10])
-    config["model"]["n_estimators"] = [1, 10]
-    assert list(upfml_config.points(config)) == ["depth3-trees1", "depth3-trees10", "depth10-trees1", "depth10-trees10"]
-    assert upfml_config.deployed_point(config) == "depth10-trees10"
-
-
 def test_a_scenario_overrides_key_by_key() -> None:
     override = {"name": "a", "testbed": {"n3_rate_mbit_s": None}, "traffic": {"video": {"clients": 9}}}
     config = changed("generalise.scenarios", [override, {"name": "b"}])

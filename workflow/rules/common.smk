@@ -4,14 +4,15 @@ import json
 
 from upfml import config as upfml_config
 from upfml.base.errors import UserError
+from upfml.model import points as upfml_points
 
 try:
     upfml_config.check(config)
 except UserError as error:
     raise WorkflowError(str(error))
 
-POINTS = list(upfml_config.points(config))
-DEPLOYED_POINT = upfml_config.deployed_point(config)
+POINTS = upfml_points.points(config["model"])
+DEPLOYED_POINT = upfml_points.deployed_point(config["model"])
 # Threads of a measured job. Snakemake cuts them to --cores, so that such a job shares the machine with no other.
 ALL_CORES = 1024
 BATCH = "results/runs/{point}/batch-{batch}"

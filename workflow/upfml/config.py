@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 
 from upfml.arms import Arms
 from upfml.base.errors import UserError
-from upfml.studies.load import points as load_points
+from upfml.studies.load.loads import offered_loads
 
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 
@@ -35,8 +35,8 @@ def check(config: Mapping[str, Any]) -> None:
 
 def _check_load(load: Mapping[str, Any]) -> None:
     Arms.of(load["arms"])
-    for point in load_points.points(load):
-        point.schedule(load)
+    for offered in offered_loads(load):
+        offered.schedule(load)
 
 
 def _check_schema(config: Mapping[str, Any]) -> None:
@@ -120,25 +120,6 @@ def _check_model(config: Mapping[str, Any]) -> None:
                 f"{other}",
                 "give a number of programs, which fits every forest, or sweep over no other number of trees",
             )
-
-
-def point_name(max_depth: int, n_estimators: int) -> str:
-    """A point of the sweep as it stands in paths, e.g. depth10-trees10."""
-    return f"depth{max_depth}-trees{n_estimators}"
-
-
-def points(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Every point of the sweep: its name and its hyper-parameters."""
-    model = config["model"]
-    return {
-        point_name(depth, trees): {"max_depth": depth, "n_estimators": trees}
-        for depth, trees in product(model["max_depth"], model["n_estimators"])
-    }
-
-
-def deployed_point(config: Mapping[str, Any]) -> str:
-    """The point whose model the runs use."""
-    return point_name(**config["model"]["deployed"])
 
 
 def scenarios(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ OLD = {"5.10": {"collect": _NO_EXCHANGE, "classify": _NO_EXCHANGE}}
 The reason is in the kernel's words: to 5.10 an atomic exchange (Linux 5.12), of which the lock on a flow is made, is no
 instruction.
 """
-TRIALS_THAT_FAIL = {"5.10": {"test_run"}}
+ABILITIES_MISSING = {"5.10": {"test_run"}}
 """Steps of upfml.bpf.abilities that a kernel cannot pass: its test runs take no metadata (Linux 5.15)."""
 UNTESTED = {
     "5.4": "no suite of Debian's that is still served has it; it has no ring buffers (5.8)",
@@ -51,10 +51,10 @@ def judge(
         problems += [f"{of_subject}: {text}" for text in wrong]
     if result["bcc_same_code"] is False:
         problems.append("BCC makes other code of the collector in this kernel")
-    excused = TRIALS_THAT_FAIL.get(name, set()) | ({"headers"} if result["bcc_same_code"] is None else set())
+    excused = ABILITIES_MISSING.get(name, set()) | ({"headers"} if result["bcc_same_code"] is None else set())
     problems += [
-        f"trial {step}: {outcome['found']}"
-        for step, outcome in result["trials"].items()
+        f"ability {step}: {outcome['found']}"
+        for step, outcome in result["abilities"].items()
         if outcome["tried"] and not outcome["passed"] and step not in excused
     ]
     if result["tests"] and not result["tests"]["passed"]:
@@ -69,7 +69,7 @@ def judge(
         "packets_compared": sum(judged.get("packets", 0) for judged in subjects.values()),
         "differences": sum(judged.get("differences", 0) for judged in subjects.values()),
         "problems": problems,
-        "trials": result["trials"],
+        "abilities": result["trials"],
         "tests": result["tests"],
         "subjects": subjects,
     }
