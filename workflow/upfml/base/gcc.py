@@ -7,7 +7,7 @@ import ctypes
 import subprocess
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ def kernel_includes() -> Path:
 
 def build(source: Path, made: Path, *options: str) -> None:
     """Compile `source` to `made`, which appears whole or not at all. Raises UserError when gcc is missing or fails."""
-    with tables.whole_file(made) as partial:
+    with files.whole_file(made) as partial:
         command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(partial), str(source), *options]
         try:
             gcc = subprocess.run(command, capture_output=True, text=True, check=False)
