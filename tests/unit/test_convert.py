@@ -26,7 +26,7 @@ from tests.forests import (
     tied_forest,
 )
 
-from upfml.base import files
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.bpf.module import KernelRefused
 from upfml.classify.user import predictor
@@ -123,7 +123,7 @@ def test_a_folder_says_what_it_was_made_for(thresholds: convert.Thresholds, voti
         "nodes": sum(tree.node_count for tree in trees_of(FOREST)),
         "trees": 10,
         "classes": 2,
-        "features": 4,
+        "features": len(tables.FEATURES),
         "thresholds": thresholds,
         "voting": voting,
         "window_ns": 500_000_000,
