@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from upfml.arms import PAPER_ARMS, STRONGEST_ARMS
-from upfml.base import pages, tables
+from upfml.base import files, pages, tables
 from upfml.base.errors import UserError
 from upfml.report.metrics import Estimate, by_trial, mean_over_trials, ratio_over_trials
 
@@ -38,8 +38,8 @@ def texts(results: Path) -> dict[str, str]:
     """Every block that the run has the files for. Raises UserError when an arm that a table shows was not run."""
     made = {
         name: f"{make(results)}\n\n{_which_run(results)}"
-        for name, (make, files) in _MADE.items()
-        if all((results / file).is_file() for file in [*files, "provenance.json"])
+        for name, (make, needed) in _MADE.items()
+        if all((results / file).is_file() for file in [*needed, "provenance.json"])
     }
     if (results / "kernels.json").is_file():  # no run's: it names the kernels itself
         made["kernels"] = kernels(results)
@@ -66,7 +66,7 @@ def _quoted(name: str, results: Path) -> str:
 
 
 def _which_run(results: Path) -> str:
-    record = tables.read_json(results / "provenance.json")
+    record = files.read_json(results / "provenance.json")
     commit = (record["git_commit"] or "unknown")[:12]
     changed = ", changed" if record["git_changes"] else ""
     return (
@@ -141,7 +141,7 @@ def _breaks_at(arm: Mapping[str, Any]) -> str:
 
 def artifact(results: Path) -> str:
     """What the run says of each claim of ARTIFACT.md that a run decides. Raises UserError as `answer`."""
-    metrics, exact = _metrics(results), tables.read_json(results / "exactness.json")
+    metrics, exact = _metrics(results), files.read_json(results / "exactness.json")
     differing = sum(
         judged[kind]
         for data in ("live", "replayed")
@@ -151,10 +151,10 @@ def artifact(results: Path) -> str:
     )
     causes = {
         row["cause"]: row["alone"]
-        for row in tables.read_json(results / "accuracy_causes.json")["splits"]["random"]["causes"]
+        for row in files.read_json(results / "accuracy_causes.json")["splits"]["random"]["causes"]
     }
     _require([KERNEL, USER, PAPER_KERNEL, PAPER_USER], "arms", set(metrics["arm"]))
-    record = tables.read_json(results / "provenance.json")
+    record = files.read_json(results / "provenance.json")
     rows = [
         ["1", "differences in features and decisions, all classifiers", f"{differing}"],
         ["2", f"arrival to class, median: `{USER}` over `{KERNEL}`", _ratio(metrics, "arrival_to_label_median")],
@@ -187,7 +187,7 @@ def _change(row: Mapping[str, Any]) -> str:
 
 def exactness(results: Path) -> str:
     """Each classifier against the reference on identical packets, and the baselines' accuracy beside it."""
-    found = tables.read_json(results / "exactness.json")
+    found = files.read_json(results / "exactness.json")
     counts = ("windows", "feature_differences", "decision_differences")
     rows = [
         [data, name, *(f"{judged[count]:,}" if count in judged else "–" for count in counts), f"{accuracy:.2f}"]
@@ -201,7 +201,7 @@ def exactness(results: Path) -> str:
 
 def load(results: Path) -> str:
     """Of each sweep and arm the last value that held, the first that broke, and by what."""
-    found = tables.read_json(results / "load/breaks.json")
+    found = files.read_json(results / "load/breaks.json")
     rows = [
         [
             sweep if sweep == of_sweep["unit"] else f"{sweep}, {of_sweep['unit']}",
@@ -299,7 +299,7 @@ def lock(results: Path) -> str:
 
 def timer(results: Path) -> str:
     """ns of a reading of the clock."""
-    found = tables.read_json(results / "timer.json")
+    found = files.read_json(results / "timer.json")
     cells = [[where.removesuffix("_ns"), f"{ns:.1f}"] for where, ns in found.items()]
     return pages.table(["where", "ns"], cells)
 
@@ -312,7 +312,7 @@ def kernels(results: Path) -> str:
             *(f"{kernel[count]:,}" for count in ("loaded", "without_lock", "refused")),
             *(f"{kernel[count]:,}" for count in ("windows_compared", "packets_compared", "differences")),
         ]
-        for kernel in tables.read_json(results / "kernels.json")["kernels"].values()
+        for kernel in files.read_json(results / "kernels.json")["kernels"].values()
     ]
     head = [
         "kernel",
@@ -345,12 +345,12 @@ NAMES = {*_MADE, "kernels"}
 
 
 def _metrics(results: Path) -> pd.DataFrame:
-    return tables.read(results / "metrics.parquet", tables.METRICS)
+    return files.read(results / "metrics.parquet", tables.METRICS)
 
 
 def _period(results: Path) -> dict[str, Any]:
     """The sweep of load in which every flow sends more and more often: what became of each arm."""
-    arms: dict[str, Any] = tables.read_json(results / "load/breaks.json")["sweeps"]["period"]["arms"]
+    arms: dict[str, Any] = files.read_json(results / "load/breaks.json")["sweeps"]["period"]["arms"]
     return arms
 
 
