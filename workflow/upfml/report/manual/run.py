@@ -76,7 +76,7 @@ def _which_run(results: Path) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _AnswerRow:
     """A row of the table `answer`: a metric of two arms, by how much they differ, and which of the two is better."""
 
     what: str
@@ -104,11 +104,11 @@ class _Row:
 
 
 _ANSWER = [
-    _Row("From a packet to its class, where it is found (median)", "arrival_to_label_median", "µs", 1e-3),
-    _Row("From a packet to a process that knows its class (median)", "arrival_to_user_space_median", "µs", 1e-3),
-    _Row("CPU of the classifier, by exact accounts", "cpu_direct", "% of all CPUs"),
-    _Row("Context switches of the machine", "context_switches_mean", "1/s"),
-    _Row("Accuracy on live traffic", "accuracy", "%", is_share=True),
+    _AnswerRow("From a packet to its class, where it is found (median)", "arrival_to_label_median", "µs", 1e-3),
+    _AnswerRow("From a packet to a process that knows its class (median)", "arrival_to_user_space_median", "µs", 1e-3),
+    _AnswerRow("CPU of the classifier, by exact accounts", "cpu_direct", "% of all CPUs"),
+    _AnswerRow("Context switches of the machine", "context_switches_mean", "1/s"),
+    _AnswerRow("Accuracy on live traffic", "accuracy", "%", is_share=True),
 ]
 
 
