@@ -21,7 +21,7 @@ from upfml.base.errors import UserError
 from upfml.bpf import testrun
 from upfml.bpf.flowtable import FlowTable
 from upfml.checks.kernels import __main__ as kernels
-from upfml.checks.kernels import carry, images, judge, machine
+from upfml.checks.kernels import images, judge, machine
 from upfml.checks.kernels.plan import Plan
 from upfml.model.synthetic import trace
 from upfml.packets.features import Definition
@@ -231,7 +231,7 @@ def test_qemu_ends_with_who_started_it(tmp_path: Path, monkeypatch: pytest.Monke
     share = stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid; exec sleep 60")
     script = f"""
 from pathlib import Path
-from upfml.kernels import images, machine
+from upfml.checks.kernels import images, machine
 machine.QEMU = {str(tmp_path / "qemu")!r}
 machine.run(images.Image("6.1", Path({str(image.folder)!r})), "none", Path({str(share)!r}), print)
 """
@@ -277,12 +277,6 @@ def test_an_image_that_cannot_be_had_is_said_and_leaves_nothing(
     with pytest.raises(UserError, match=r"6\.1: `apt-"):
         images.get("6.1", print)
     assert list((tmp_path / "kernels").iterdir()) == []
-
-
-def test_maps_in_code_are_told_apart_only_by_their_descriptors() -> None:
-    load, exit_ = bytes.fromhex("1811000005000000" + "00" * 8), bytes.fromhex("95" + "00" * 7)
-    number = bytes.fromhex("1801000005000000" + "00" * 8)  # 64 bits that are no map
-    assert carry.without_maps(load + number + exit_) == bytes.fromhex("18110000" + "00" * 12) + number + exit_
 
 
 def test_a_missing_file_of_the_plan_is_no_silence(plan: Plan, tmp_path: Path) -> None:
