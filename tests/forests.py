@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from upfml.base import tables
 from upfml.model import convert
 from upfml.model.engines import tailcall
 from upfml.model.kinds import TreeModel, round_shares, trees_of, untrained
@@ -39,7 +40,7 @@ def forest_between(
     leaf: int = 5,
     seed: int = 0,
     rounded: bool = True,
-    features: int = 4,
+    features: int = len(tables.FEATURES),
     kind: str = "random_forest",
 ) -> TreeModel:
     """A forest on features drawn from multiples of `step` in [low, high), with at least `leaf` samples a leaf.
@@ -77,7 +78,7 @@ FORESTS = {
 }
 
 
-EVERY_TIED = np.stack(np.meshgrid(*[np.arange(4)] * 4), axis=-1).reshape(-1, 4)
+EVERY_TIED = np.stack(np.meshgrid(*[np.arange(4)] * len(tables.FEATURES)), axis=-1).reshape(-1, len(tables.FEATURES))
 """Every sample of tied_forest's features."""
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.forests import converted, forest_between, noisy_forest
 
+from upfml.arms import Arm
 from upfml.base.flowkey import UDP
 from upfml.bpf import events
 from upfml.bpf.delivery import Delivery
@@ -78,8 +79,7 @@ def expected(times_ns: list[int], when: str) -> list[tuple[int, int, tuple[int, 
 
 
 def observed(decisions: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
-    names = ("iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var")
-    return [(int(row["window"]), int(row["packets"]), tuple(int(row[name]) for name in names)) for row in decisions]
+    return decisions[["window", "packets", "features"]].tolist()
 
 
 # From a clock that goes back to a silence of minutes, which a longer IAT than IAT_MAX needs.
@@ -155,7 +155,7 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
     with pytest.raises(KernelRefused, match="34 programs") as refusal:
         kernel.load(tmp_path, DEFINITION, "window", FlowTable())
     job = Job(
-        "kernel",
+        Arm("kernel"),
         "n3",
         "native",
         tmp_path,
@@ -163,8 +163,6 @@ def test_a_forest_that_is_too_large_is_refused_with_the_reason(tmp_path: Path) -
         DEFINITION.iat_unit_ns,
         FlowTable(),
         Delivery(),
-        "window",
-        "every",
         tmp_path,
         Uplink("n6", "10.70.0.1", []),
     )

@@ -30,7 +30,9 @@ from upfml.reference.forest import Forest
 from upfml.studies.bench import programs
 
 DEFINITION = Definition(500_000_000, 1_000)
-OF_WINDOWS = [name for name, forest in FORESTS.items() if (forest.n_features_in_, forest.n_classes_) == (4, 2)]
+OF_WINDOWS = [
+    name for name, forest in FORESTS.items() if (forest.n_features_in_, forest.n_classes_) == (len(tables.FEATURES), 2)
+]
 
 
 def as_table(forest: object, folder: Path, voting: Voting = "soft") -> Path:
@@ -76,7 +78,7 @@ def test_the_bound_holds_for_wide_thresholds(classes: int, tmp_path: Path) -> No
 @pytest.mark.parametrize("engine", FILES)
 def test_the_classifier_refuses_a_model_of_other_features_than_windows_have(engine: str, tmp_path: Path) -> None:
     folder = converted(FORESTS["16 features"], tmp_path, engine=engine)
-    with pytest.raises(UserError, match="has 16 features, a window has 4"):
+    with pytest.raises(UserError, match=f"has 16 features, a window has {len(tables.FEATURES)}"):
         kernel.load(folder, DEFINITION, "window", FlowTable())
 
 
@@ -133,7 +135,8 @@ def test_the_largest_forest(tmp_path: Path) -> None:
     in_kernel = KernelForest(folder)
     assert all(program.verified_instructions < 100_000 for program in in_kernel.programs)
     kernel.swap(in_kernel.module, folder)
-    samples = np.random.default_rng(0).integers(0, [50_000, 10**9] * 2, (300, 4))
+    bounds = [10**9 if name.endswith("_var") else 50_000 for name in tables.FEATURES]
+    samples = np.random.default_rng(0).integers(0, bounds, (300, len(bounds)))
     assert in_kernel(samples) == forest.predict(samples).tolist()
 
 

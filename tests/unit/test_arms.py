@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from upfml import arms
-from upfml.arms import SETS, Arm
+from upfml.arms import NONE, PAPER_ARMS, SETS, STRONGEST_ARMS, Arm, Arms
 from upfml.base.errors import UserError
+from upfml.bpf.delivery import Delivery
 
 
 @pytest.mark.parametrize("name", SETS["every"])
@@ -16,7 +16,7 @@ def test_a_name_is_read_and_written_alike(name: str) -> None:
 
 def test_every_set_is_of_arms_that_there_are() -> None:
     assert all(set(names) <= set(SETS["every"]) for names in SETS.values())
-    assert {*arms.PAPER.values(), *arms.STRONGEST.values()} <= set(SETS["compared"])
+    assert {NONE, *PAPER_ARMS.values(), *STRONGEST_ARMS.values()} <= set(Arms.of("compared"))
 
 
 def test_what_a_name_says() -> None:
@@ -30,7 +30,7 @@ def test_what_a_name_says() -> None:
     ("name", "by", "delay_ms"), [("native", "ring", 0), ("native-batched", "ring", 1), ("user-perf", "perf", 0)]
 )
 def test_only_batched_arms_wait(name: str, by: str, delay_ms: float) -> None:
-    delivery = Arm.parse(name).delivery({"delay_ms": 1})
+    delivery = Delivery.of(Arm.parse(name).by, delay_ms=1)
     assert (delivery.by, delivery.delay_ms) == (by, delay_ms)
 
 
@@ -55,17 +55,27 @@ def test_what_cannot_be_is_no_arm(name: str) -> None:
 
 
 def test_arms_are_a_set_or_a_list() -> None:
-    assert arms.chosen({"arms": "paper"}) == ["none", "user-perf", "kernel-packet-perf"]
-    assert arms.chosen({"arms": "kernel"}) == ["kernel"]
-    assert arms.chosen({"arms": ["none", "user"]}) == ["none", "user"]
+    assert Arms.of("paper").names == ["none", "user-perf", "kernel-packet-perf"]
+    assert Arms.of("kernel").names == ["kernel"]
+    assert Arms.of(["none", "user"]).names == ["none", "user"]
 
 
 def test_only_some_need_a_model() -> None:
-    assert [arm for arm in SETS["compared"] if not Arm.parse(arm).classifies] == ["none", "collect"]
+    compared = Arms.of("compared")
+    assert [name for name in compared.names if name not in compared.classifying.names] == ["none", "collect"]
+
+
+def test_arms_are_found_by_their_names_in_tables() -> None:
+    arms = Arms.of(["none", "kernel-change", "user"])
+    assert arms["kernel-change"] == Arm("kernel", emit="change")
+    assert arms.among(["user", "sklearn", "none", "user"]).names == ["none", "user"]
+    assert arms.of_kind("kernel").names == ["kernel-change"]
+    with pytest.raises(UserError, match="rows of arm native, but config: arms has only none, kernel-change, user"):
+        arms["native"]
 
 
 def test_who_stands_for_the_papers_arm() -> None:
-    assert arms.papers("kernel", SETS["compared"]) == "kernel-packet-perf"
-    assert arms.papers("kernel", ["none", "kernel-change"]) == "kernel-change"
+    assert Arms.of("compared").papers("kernel").name == "kernel-packet-perf"
+    assert Arms.of(["none", "kernel-change"]).papers("kernel").name == "kernel-change"
     with pytest.raises(UserError, match="none is of kind user"):
-        arms.papers("user", ["none", "kernel"])
+        Arms.of(["none", "kernel"]).papers("user")

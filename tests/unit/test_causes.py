@@ -23,7 +23,16 @@ from upfml.model.voting import Voting
 from upfml.packets import windows
 from upfml.packets.features import UNIT_NS, Definition, Flow, no_overflows
 from upfml.studies.causes import page, study
-from upfml.studies.causes.arithmetic import Arithmetic, Clock, Trace, Whole, decisions, statistics, window_starts
+from upfml.studies.causes.arithmetic import (
+    FEATURES,
+    Arithmetic,
+    Clock,
+    Trace,
+    Whole,
+    decisions,
+    statistics,
+    window_starts,
+)
 from upfml.studies.causes.chains import AUTHORS, CAUSES, HONEST, OTHERS, Chain, added_up
 from upfml.studies.causes.forest import classes
 
@@ -77,12 +86,12 @@ def test_honest_integers_are_those_of_training_and_kernel(unit: str) -> None:
     packets, flows = recorded_like()
     trace = Trace.of(packets, flows)
     found = decisions(trace, "flow", WINDOW_NS, Arithmetic(unit, "iats"))
-    mine = pd.DataFrame(found.features, columns=tables.FEATURES)
+    mine = pd.DataFrame(found.features, columns=FEATURES)
     mine.insert(0, "flow", [trace.names[flow] for flow in found.flow])
     theirs, unknown = windows.labelled(windows.closed(packets, Definition(WINDOW_NS, UNIT_NS[unit])), flows)
     theirs = theirs.sort_values(["flow", "t_close_ns"], kind="stable", ignore_index=True)
     assert unknown > 0 and len(theirs) > 300
-    assert mine.sort_values("flow", kind="stable", ignore_index=True).equals(theirs[["flow", *tables.FEATURES]])
+    assert mine.sort_values("flow", kind="stable", ignore_index=True).equals(theirs[["flow", *FEATURES]])
 
 
 def test_running_windows_are_those_of_the_kernel() -> None:
@@ -92,9 +101,11 @@ def test_running_windows_are_those_of_the_kernel() -> None:
     for t_ns, iat_ns in zip(times[1:].tolist(), np.diff(times).tolist(), strict=True):
         flow.packet(t_ns, iat_ns, Definition(WINDOW_NS, 1_000))
         running = flow.running()
-        expected += [running.features] if running else []
+        if running:
+            by_name = dict(zip(tables.FEATURES, running.features, strict=True))
+            expected.append([by_name[name] for name in FEATURES])
     found = decisions(trace, "flow", WINDOW_NS, Arithmetic("us", "iats"), every_packet=True)
-    assert found.features.tolist() == [list(features) for features in expected]
+    assert found.features.tolist() == expected
 
 
 def test_integers_at_the_largest_iats_do_not_overflow() -> None:
@@ -180,7 +191,7 @@ def test_exact_and_soft_is_scikit_learn(name: str) -> None:
 
 def test_on_floats_too() -> None:
     forest = noisy_forest(trees=10, depth=8)
-    samples = np.random.default_rng(2).uniform(0, 50_000, (5_000, 4))
+    samples = np.random.default_rng(2).uniform(0, 50_000, (5_000, len(tables.FEATURES)))
     inner = [tree.threshold[tree.feature == 0] for tree in trees_of(forest)]
     at = np.concatenate(inner)[: len(samples)]
     samples[: len(at), 0] = at

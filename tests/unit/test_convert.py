@@ -123,7 +123,7 @@ def test_a_folder_says_what_it_was_made_for(thresholds: convert.Thresholds, voti
         "nodes": sum(tree.node_count for tree in trees_of(FOREST)),
         "trees": 10,
         "classes": 2,
-        "features": 4,
+        "features": len(tables.FEATURES),
         "thresholds": thresholds,
         "voting": voting,
         "window_ns": 500_000_000,

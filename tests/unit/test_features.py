@@ -50,7 +50,7 @@ def test_hand_made_windows() -> None:
 def test_empty_windows_are_skipped() -> None:
     ms = 1_000_000
     times = [0, 100 * ms, 2_600 * ms, 2_700 * ms, 3_100 * ms]
-    assert [(window.window, window.features[2:]) for window in run(times)] == [(5, (100_000, 0))]
+    assert [(window.window, window.features[2:4]) for window in run(times)] == [(5, (100_000, 0))]
 
 
 def test_a_long_silence_counts_as_the_longest_iat() -> None:
@@ -86,4 +86,4 @@ def test_milliseconds_are_whole() -> None:
     while closed is None:
         t_ns += 2_900_000
         closed = flow.packet(t_ns, 2_900_000, definition)
-    assert closed.features == (2, 0, 2, 0)
+    assert closed.features[:4] == (2, 0, 2, 0)

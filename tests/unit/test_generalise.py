@@ -33,8 +33,8 @@ def judged(windows_by_flow: dict[str, tuple[str, int, list[int]]], scenario: str
         for said in called
     ]
     frame = pd.DataFrame(rows, columns=["flow", "application", "label", "iat_mean"])
-    windows = frame.assign(window=1, t_close_ns=0, packets=2, iat_var=1000 * frame["iat_mean"], prev_iat_mean=0)
-    windows = tables.typed(windows.assign(prev_iat_var=0), tables.CLOSED_WINDOWS)
+    features = dict.fromkeys(tables.FEATURES, 0) | {"iat_mean": frame["iat_mean"], "iat_var": 1000 * frame["iat_mean"]}
+    windows = tables.typed(frame.assign(window=1, t_close_ns=0, packets=2, **features), tables.CLOSED_WINDOWS)
     flows = frame.drop_duplicates("flow")
     found, unknown = evaluation.judge(scenario, windows, flows, AsLabelled(), BASELINES)  # type: ignore[arg-type]
     assert unknown == 0

@@ -34,6 +34,6 @@ def test_rounded_shares_are_the_votes_and_stay() -> None:
 
 def test_scikit_learns_averages_are_the_sums_of_votes() -> None:
     forest = noisy_forest(trees=7, depth=6)
-    samples = np.random.default_rng(0).integers(0, 10**6, (1_000, 4))
+    samples = np.random.default_rng(0).integers(0, 10**6, (1_000, forest.n_features_in_))
     votes = sum(leaf_votes(tree, "soft")[tree.apply(samples.astype(np.float32))] for tree in trees_of(forest))
     assert (forest.predict_proba(samples) == votes / SOFT_ONE / 7).all()

@@ -14,12 +14,11 @@ a flow's class.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from upfml.base.errors import UserError
-from upfml.bpf.delivery import Delivery
 
 _NAME = re.compile(
     r"(?P<kind>none(?=$)|collect(?!.*-packet|.*-change)|user(?!.*-change)|native(?!.*-perf|.*-change)|kernel"
@@ -41,11 +40,6 @@ SETS = {
 }
 """Named choices of arms (config.yaml: arms)."""
 
-PAPER = {"user": "user-perf", "kernel": "kernel-packet-perf"}
-"""The paper's two arms, as the authors' code has them."""
-STRONGEST = {"user": "native", "kernel": "kernel"}
-"""The like of them, each as good as we can make it."""
-
 
 @dataclass(frozen=True)
 class Arm:
@@ -55,9 +49,9 @@ class Arm:
     """
 
     kind: str
-    when: str = "window"
-    by: str = "ring"
-    emit: str = "every"
+    when: str = "window"  # classified: a window when it closes, or at every packet
+    by: str = "ring"  # ring, perf or batched: how events reach user space
+    emit: str = "every"  # decision, or those that change a flow's class
 
     @classmethod
     def parse(cls, name: str) -> Self:
@@ -76,39 +70,108 @@ class Arm:
         )
 
     @property
-    def name(self) -> str:
-        """What `parse` reads."""
+    def suffixes(self) -> list[str]:
+        """What its name says after its kind: how it differs from the plain arm of that kind."""
         plain = Arm(self.kind)
         said = [(self.when, plain.when), (self.by, plain.by), (self.emit, plain.emit)]
-        return "-".join([self.kind, *(value for value, unsaid in said if value != unsaid)])
+        return [value for value, unsaid in said if value != unsaid]
+
+    @property
+    def name(self) -> str:
+        """What `parse` reads; an arm in running text, and in the column `arm` of the tables."""
+        return "-".join([self.kind, *self.suffixes])
 
     @property
     def classifies(self) -> bool:
         """Whether it needs a model."""
         return self.kind not in ("none", "collect", "capture")
 
-    def delivery(self, config: Mapping[str, Any]) -> Delivery:
-        """How its events reach user space; `config` is the section `delivery` of config.yaml."""
-        batched = self.by == "batched"
-        return Delivery.of("ring" if batched else self.by, config["delay_ms"] if batched else 0.0)
+    @property
+    def tells_every(self) -> bool:
+        """Whether it sends every decision, not only those that change a flow's class."""
+        return self.emit == "every"
+
+
+NONE = Arm("none")
+"""Forwarding alone: what the others are compared with."""
+PAPER_ARMS = {"user": Arm("user", by="perf"), "kernel": Arm("kernel", "packet", "perf")}
+"""The paper's two arms, as the authors' code has them, by role."""
+STRONGEST_ARMS = {"user": Arm("native"), "kernel": Arm("kernel")}
+"""The like of them, each as good as we can make it."""
+
+
+class Arms(Collection[Arm]):
+    """Arms in their order, found by name: those of the configuration, or some of these."""
+
+    def __init__(self, arms: Iterable[Arm]) -> None:
+        self._by_name = {arm.name: arm for arm in arms}
+
+    @classmethod
+    def of(cls, named: str | Sequence[str]) -> Self:
+        """From the configuration's `arms`: the name of a set or of one arm, or a list of arms' names.
+
+        Raises UserError as `Arm.parse`.
+        """
+        names = SETS.get(named, [named]) if isinstance(named, str) else named
+        return cls(Arm.parse(name) for name in names)
+
+    def __iter__(self) -> Iterator[Arm]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, arm: object) -> bool:
+        return arm in self._by_name.values()
+
+    def __getitem__(self, name: str) -> Arm:
+        """The arm of a table's row. Raises UserError when there is none of that name."""
+        if name not in self._by_name:
+            raise UserError(
+                f"there are rows of arm {name}, but config: arms has only {', '.join(self.names)}",
+                "remove the folder `results`, or set arms as they were when it was made",
+            )
+        return self._by_name[name]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all, in their order."""
+        return list(self._by_name)
+
+    @property
+    def classifying(self) -> Self:
+        """Those that need a model."""
+        return type(self)(arm for arm in self if arm.classifies)
+
+    def of_kind(self, kind: str) -> Self:
+        """Those of one kind."""
+        return type(self)(arm for arm in self if arm.kind == kind)
+
+    def among(self, names: Iterable[str]) -> Self:
+        """Those that a table has rows of; `names` is its column `arm`."""
+        present = set(names)
+        return type(self)(arm for arm in self if arm.name in present)
+
+    def papers(self, role: str) -> Arm:
+        """The arm that stands for the paper's `user` or `kernel`: that of PAPER_ARMS, or else the first of its kind.
+
+        Raises UserError when none of that kind is there.
+        """
+        if PAPER_ARMS[role] in self:
+            return PAPER_ARMS[role]
+        for arm in self.of_kind(role):
+            return arm
+        raise UserError(
+            f"config: arms: none is of kind {role}, so there is nothing to hold against the paper's",
+            f"add {PAPER_ARMS[role].name} to arms",
+        )
+
+
+# What follows gives way to the objects above as soon as upfml.report has them.
+PAPER = {role: arm.name for role, arm in PAPER_ARMS.items()}
+STRONGEST = {role: arm.name for role, arm in STRONGEST_ARMS.items()}
 
 
 def papers(role: str, present: Iterable[str]) -> str:
-    """The arm that stands for the paper's `user` or `kernel` among those that are there; that of PAPER, if it can.
-
-    Raises UserError when none of that kind is there.
-    """
-    of_kind = [arm for arm in present if arm.split("-")[0] == role]
-    if not of_kind:
-        raise UserError(f"config: arms: none is of kind {role}, so there is nothing to hold against the paper's",
-                        f"add {PAPER[role]} to arms")  # fmt: skip
-    return PAPER[role] if PAPER[role] in of_kind else of_kind[0]
-
-
-def chosen(config: Mapping[str, Any]) -> list[str]:
-    """The names of the arms that the configuration names. Raises UserError as `Arm.parse`."""
-    arms = config["arms"]
-    names = list(SETS.get(arms, [arms])) if isinstance(arms, str) else list(arms)
-    for name in names:
-        Arm.parse(name)
-    return names
+    """As Arms.papers, by names."""
+    return Arms(Arm.parse(name) for name in present if name != "sklearn").papers(role).name

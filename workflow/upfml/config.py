@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from upfml import arms
+from upfml.arms import Arms
 from upfml.base.errors import UserError
 from upfml.studies.load import points as load_points
 
@@ -23,7 +23,7 @@ def check(config: Mapping[str, Any]) -> None:
     _check_traffic(config["traffic"])
     _check_scenarios(config)
     _check_model(config)
-    arms.chosen(config)
+    Arms.of(config["arms"])
     _check_load(config["load"])
     batches = config["runs"]["batches"]
     if batches["first"] > batches["most"]:
@@ -34,8 +34,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def _check_load(load: Mapping[str, Any]) -> None:
-    for name in load["arms"]:
-        arms.Arm.parse(name)
+    Arms.of(load["arms"])
     for point in load_points.points(load):
         point.schedule(load)
 

@@ -52,9 +52,11 @@ class Delivery:
     pages: int = _PAGES["ring"]  # of the ring, or of each CPU's perf buffer; a power of two
 
     @classmethod
-    def of(cls, by: str, delay_ms: float) -> Delivery:
-        """With buffers of the usual size."""
-        return cls(by, delay_ms, _PAGES[by])
+    def of(cls, by: str, delay_ms: float = 0.0) -> Delivery:
+        """With buffers of the usual size. `by` as arms have it: ring, perf, or batched, by which alone events wait."""
+        if by == "batched":
+            return cls("ring", delay_ms, _PAGES["ring"])
+        return cls(by, pages=_PAGES[by])
 
     def defines(self) -> dict[str, int | str | None]:
         """The same for the C side."""

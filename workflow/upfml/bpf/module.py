@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upfml.base import layout
 from upfml.base.errors import UserError
 from upfml.bpf import events
 from upfml.bpf.compiler import Compiled, compiled
@@ -28,10 +29,6 @@ SOURCES = Path(__file__).resolve().parents[3] / "bpf"
 XDP, SCHED_CLS = 6, 3
 """Program types: enum bpf_prog_type of the kernel's uapi/linux/bpf.h."""
 
-_EVENT_BYTES: dict[str, int | str | None] = {
-    "PACKET_EVENT_BYTES": events.PACKET_EVENT.itemsize,
-    "DECISION_EVENT_BYTES": events.DECISION_EVENT.itemsize,
-}
 _INCLUDE = re.compile(r'^#include "(?P<name>[^"]+)"$', re.MULTILINE)
 _LOG_BYTES = 16 << 20
 _LOG_MESSAGES, _LOG_STATISTICS = 1, 4
@@ -92,7 +89,9 @@ def text_and_flags(
 ) -> tuple[str, list[str]]:
     """What the compiler gets of bpf/`source`. Raises UserError when an included file is nowhere."""
     flags = [f"-D{name}" if value is None else f"-D{name}={value}" for name, value in defines.items()]
-    return amalgamate(SOURCES / source, [SOURCES, *include]), flags
+    text = amalgamate(SOURCES / source, [SOURCES, *include])
+    mirrored = {name: kind for name, kind in events.MIRRORS.items() if f"struct {name} {{" in text}
+    return text + layout.assertions(mirrored), flags
 
 
 def counter_names() -> list[str]:
@@ -115,7 +114,7 @@ class Module:
 
         Raises UserError when BCC or the kernel headers are missing, or when the text does not compile.
         """
-        constants = {**_EVENT_BYTES, **(defines or {})}
+        constants = dict(defines or {})
         try:
             self._enter(source, constants, compiled(*text_and_flags(source, constants, include)))
         except UserError:

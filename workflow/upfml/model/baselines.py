@@ -7,7 +7,7 @@ impurity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -33,17 +33,17 @@ class Baselines:
     above: int
 
     @classmethod
-    def fit(cls, windows: pd.DataFrame, split: str) -> Self:
-        """Fit both on the windows whose column `split` says train."""
+    def fit(cls, windows: pd.DataFrame, split: str, features: Sequence[str] = tables.FEATURES) -> Self:
+        """Fit both on the windows whose column `split` says train; the threshold is of one of `features`."""
         rows = windows[windows[split] == "train"]
         labels = rows["label"].to_numpy()
         larger = int(np.bincount(labels).argmax())
-        stump = DecisionTreeClassifier(max_depth=1, random_state=0).fit(rows[tables.FEATURES].to_numpy(), labels)
+        stump = DecisionTreeClassifier(max_depth=1, random_state=0).fit(rows[features].to_numpy(), labels)
         tree = stump.tree_
         if tree.node_count == 1:  # no threshold parts the classes better than none
-            return cls(larger, tables.FEATURES[0], 0.0, larger, larger)
+            return cls(larger, features[0], 0.0, larger, larger)
         below, above = (int(stump.classes_[tree.value[leaf].argmax()]) for leaf in (1, 2))
-        return cls(larger, tables.FEATURES[tree.feature[0]], float(tree.threshold[0]), below, above)
+        return cls(larger, features[tree.feature[0]], float(tree.threshold[0]), below, above)
 
     def one_threshold(self, windows: pd.DataFrame) -> NDArray[np.int8]:
         """The class of each row of any table that has the features as columns (WINDOWS, DECISIONS)."""

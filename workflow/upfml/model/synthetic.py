@@ -28,9 +28,9 @@ def trace(flows: int = 30, packets: int = 600) -> pd.DataFrame:
 
 
 def noisy_forest(*, trees: int, depth: int, rows: int = 3_000, seed: int = 0) -> TreeModel:
-    """A forest on features of the size that windows have (means up to 50 ms in us, variances to match)."""
+    """A forest on features of the size that windows have (times up to 50 ms in us, variances to match)."""
     random = np.random.default_rng(seed)
-    means, variances = random.integers(0, 50_000, (rows, 2)), random.integers(0, 10**9, (rows, 2))
-    features = np.column_stack([means[:, 0], variances[:, 0], means[:, 1], variances[:, 1]])
+    bounds = [10**9 if name.endswith("_var") else 50_000 for name in tables.FEATURES]
+    features = random.integers(0, bounds, (rows, len(bounds)))
     forest = untrained("random_forest", n_estimators=trees, max_depth=depth, min_samples_leaf=5, seed=seed)
     return round_shares(forest.fit(features, random.integers(0, 2, rows)))

@@ -49,7 +49,7 @@ class ClosedWindow(NamedTuple):
 
     window: int
     packets: int
-    features: tuple[int, int, int, int]  # in the order of tables.FEATURES
+    features: tuple[int, ...]  # in the order of tables.FEATURES
 
 
 class Flow:
@@ -65,10 +65,9 @@ class Flow:
         self._first_ns = t_ns
         self.last_ns = t_ns  # arrival of the latest packet
         self._overflows = overflows
-        self._window = 0
-        self._packets = 1
-        self._iats = self._iat_sum = self._iat_sum_squares = 0
         self._previous: tuple[int, int] | None = None
+        self._begin(0)
+        self._packets = 1
 
     def packet(self, t_ns: int, iat_ns: int, definition: Definition) -> ClosedWindow | None:
         """Account for a further packet; the window that it closed, if that window can be classified."""
@@ -77,12 +76,9 @@ class Flow:
         window = (self.last_ns - self._first_ns) // definition.window_ns
         if window != self._window:
             if self._iats:
-                statistics = self._statistics()
-                if self._previous is not None:
-                    closed = ClosedWindow(self._window, self._packets, statistics + self._previous)
-                self._previous = statistics
-            self._window = window
-            self._packets = self._iats = self._iat_sum = self._iat_sum_squares = 0
+                closed = self.running()
+                self._previous = self._statistics()
+            self._begin(window)
         self._packets += 1
         if self._iats == WINDOW_IATS_MAX:
             self._overflows["iat_left_out"] += 1
@@ -101,6 +97,10 @@ class Flow:
         if self._previous is None:
             return None
         return ClosedWindow(self._window, self._packets, self._statistics() + self._previous)
+
+    def _begin(self, window: int) -> None:
+        self._window = window
+        self._packets = self._iats = self._iat_sum = self._iat_sum_squares = 0
 
     def _statistics(self) -> tuple[int, int]:
         n, total = self._iats, self._iat_sum

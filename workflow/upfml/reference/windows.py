@@ -19,7 +19,7 @@ class Subject(NamedTuple):
     t_packet_ns: int
     window: int
     packets: int
-    features: tuple[int, int, int, int]  # in the order of tables.FEATURES
+    features: tuple[int, ...]  # in the order of tables.FEATURES
 
 
 class _Arrival(NamedTuple):
@@ -49,6 +49,10 @@ def _statistics(arrivals: Sequence[_Arrival]) -> tuple[int, int]:
     return total // n, sum((n * x - total) ** 2 for x in iats) // n**3
 
 
+def _features(arrivals: Sequence[_Arrival], previous: Sequence[_Arrival]) -> tuple[int, ...]:
+    return _statistics(arrivals) + _statistics(previous)
+
+
 def of_flow(times_ns: Sequence[int], definition: Definition, when: str) -> list[Subject]:
     """What is classified in one flow, whose packets arrived at `times_ns`, in the order in which they were seen.
 
@@ -57,7 +61,7 @@ def of_flow(times_ns: Sequence[int], definition: Definition, when: str) -> list[
     windows = _by_window(times_ns, definition)
     if when == "packet":
         return [
-            Subject(arrival.t_ns, window, count, _statistics(windows[window][:count]) + _statistics(windows[previous]))
+            Subject(arrival.t_ns, window, count, _features(windows[window][:count], windows[previous]))
             for previous, window in pairwise(windows)
             for count, arrival in enumerate(windows[window], start=1)
         ]
@@ -66,7 +70,7 @@ def of_flow(times_ns: Sequence[int], definition: Definition, when: str) -> list[
             windows[following][0].t_ns,
             window,
             len(windows[window]),
-            _statistics(windows[window]) + _statistics(windows[previous]),
+            _features(windows[window], windows[previous]),
         )
         for (previous, window), (_, following) in pairwise(pairwise(windows))
     ]

@@ -113,7 +113,7 @@ def capture(job: Job) -> Arm:
 def user(job: Job) -> Arm:
     """The arm `user`."""
     module, programs = _collector(job)
-    classifier = UserClassifier(job.needed_model, job.definition, job.when, _lost(module))
+    classifier = UserClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
     consumer = job.delivery.open(module, {"packets": classifier})
     return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
@@ -121,21 +121,27 @@ def user(job: Job) -> Arm:
 def native(job: Job) -> Arm:
     """The arm `native`."""
     module, programs = _collector(job)
-    classifier = NativeClassifier(job.needed_model, job.definition, job.when, _lost(module))
+    classifier = NativeClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
     consumer = NativeRing(module, "packets", classifier, job.delivery.delay_ms / 1e3)
     return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
 
 def afxdp(job: Job) -> Arm:
     """The arm `afxdp`."""
-    plane = AfXdp(job.needed_model, job.definition, job.when, job.uplink)
+    plane = AfXdp(job.needed_model, job.definition, job.arm.when, job.uplink)
     return Arm(plane.module, [plane.program], plane, {"decisions": plane}, lambda: plane.counts, [plane], plane=plane)
 
 
 def in_kernel(job: Job) -> Arm:
     """The arm `kernel`."""
     module, programs = kernel.load(
-        job.needed_model, job.definition, job.when, job.flow_table, job.delivery, emit=job.emit, also=["STAMP_STEPS"]
+        job.needed_model,
+        job.definition,
+        job.arm.when,
+        job.flow_table,
+        job.delivery,
+        emit=job.arm.emit,
+        also=["STAMP_STEPS"],
     )
     decisions = kernel.DecisionRecorder(module)
     consumer = job.delivery.open(module, {"decisions": decisions})
@@ -159,11 +165,16 @@ def exactness(job: Job) -> Arm:
     """Kernel and user space, in Python and C, classify the same packets, which are kept: for studies/exactness.py."""
     delivery = replace(job.delivery, pages=_EXACTNESS_PAGES)
     module, programs = kernel.load(
-        job.needed_model, job.definition, job.when, job.flow_table, delivery, also=["HAND_OUT_PACKETS", "STAMP_STEPS"]
+        job.needed_model,
+        job.definition,
+        job.arm.when,
+        job.flow_table,
+        delivery,
+        also=["HAND_OUT_PACKETS", "STAMP_STEPS"],
     )
     packets, decisions = PacketRecorder(), kernel.DecisionRecorder(module)
-    python = UserClassifier(job.needed_model, job.definition, job.when, _lost(module))
-    c = NativeClassifier(job.needed_model, job.definition, job.when, _lost(module))
+    python = UserClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
+    c = NativeClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
     return Arm(
         module,
         programs,
@@ -247,14 +258,14 @@ class _Agent:
         for name, recorder in self._arm.results.items():
             tables.write(recorder.table(), self._job.out / f"{name}.parquet", recorder.schema)
         programs = [vars(program) for program in self._arm.programs]
-        about = {"arm": self._job.arm, "xdp_mode": self._xdp_mode, "delivery": asdict(self._job.delivery)}
+        about = {"arm": self._job.arm.kind, "xdp_mode": self._xdp_mode, "delivery": asdict(self._job.delivery)}
         tables.write_json(about | self.report() | {"programs": programs}, self._job.out / "agent.json")
 
 
 def run(job: Job) -> None:
     """Do the job until it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who tells us
-    agent = _Agent(job, ARMS[job.arm](job))
+    agent = _Agent(job, ARMS[job.arm.kind](job))
     words: SimpleQueue[str] = SimpleQueue()
 
     def listen() -> None:

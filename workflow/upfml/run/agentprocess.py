@@ -11,6 +11,7 @@ from typing import Any
 from upfml.arms import Arm
 from upfml.base import tables, xdpmode
 from upfml.base.errors import UserError
+from upfml.bpf.delivery import Delivery
 from upfml.bpf.flowtable import FlowTable
 from upfml.packets.features import Definition
 from upfml.run.job import Job
@@ -30,10 +31,10 @@ class AgentProcess:
         """Start it; `arm` is of any kind but none, `model` a folder of convert.write for one that classifies."""
         definition = Definition.of(config["features"])
         job = Job(
-            arm=arm.kind, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=bed.upf.path(work),
+            arm=arm, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=bed.upf.path(work),
             window_ns=definition.window_ns, iat_unit_ns=definition.iat_unit_ns,
-            flow_table=FlowTable.of(config["flow_table"]), delivery=arm.delivery(config["delivery"]),
-            when=arm.when, emit=arm.emit,
+            flow_table=FlowTable.of(config["flow_table"]),
+            delivery=Delivery.of(arm.by, config["delivery"]["delay_ms"]),
             model=bed.upf.path(model) if model and arm.classifies else None, uplink=bed.uplink,
         )  # fmt: skip
         work.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from upfml.arms import Arm
 from upfml.base import tables
 from upfml.bpf.delivery import Delivery
 from upfml.bpf.flowtable import FlowTable
@@ -17,7 +18,7 @@ from upfml.packets.features import Definition
 class Job:
     """One agent's work; written as JSON so that it can be handed to another machine."""
 
-    arm: str  # the kind of arm (arms.py), capture or exactness
+    arm: Arm
     device: str  # the UPF's N3
     xdp_mode: str  # as configured: auto, offload, native or generic
     out: Path  # folder for what it writes
@@ -25,8 +26,6 @@ class Job:
     iat_unit_ns: int
     flow_table: FlowTable
     delivery: Delivery
-    when: str  # window or packet
-    emit: str  # every or change
     model: Path | None  # folder written by convert.write, for arms that classify
     uplink: Uplink  # for arms that forward packets themselves
 
@@ -49,6 +48,7 @@ class Job:
     def read(cls, path: Path) -> Job:
         """Read what `write` wrote."""
         content: dict[str, Any] = tables.read_json(path)
+        content["arm"] = Arm(**content["arm"])
         content["out"] = Path(content["out"])
         content["flow_table"] = FlowTable(**content["flow_table"])
         content["delivery"] = Delivery(**content["delivery"])

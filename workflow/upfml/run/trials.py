@@ -23,8 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from upfml import arms
-from upfml.arms import Arm
+from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
 from upfml.base import provenance, tables, xdpmode
 from upfml.provision import IDLE_WANTED_PCT
 from upfml.report.metrics import CONFIDENCE
@@ -50,11 +49,11 @@ def in_batch(config: Mapping[str, Any], batch: int) -> range:
     return range((batch - 1) * size + 1, batch * size + 1)
 
 
-def order_of_arms(config: Mapping[str, Any], trial: int) -> list[str]:
+def order_of_arms(config: Mapping[str, Any], trial: int) -> list[Arm]:
     """The arms in the order of their turns, drawn for this trial: drift of the machine hits no arm by its place."""
-    names = arms.chosen(config)
-    np.random.default_rng(experiment.trial_seed(config, trial)).shuffle(names)
-    return names
+    arms = list(Arms.of(config["arms"]))
+    random = np.random.default_rng(experiment.trial_seed(config, trial))
+    return [arms[at] for at in random.permutation(len(arms))]
 
 
 def needed(differences: pd.Series[float], wanted_half_width: float) -> int:
@@ -72,14 +71,14 @@ def needed(differences: pd.Series[float], wanted_half_width: float) -> int:
 def enough(config: Mapping[str, Any], turns: pd.DataFrame, samples: pd.DataFrame) -> dict[str, Any]:
     """How many batches give the wanted interval, from what `metrics.gather` returns of the first ones.
 
-    The interval is that of the difference in busy CPU, STRONGEST's kernel arm less forwarding alone. Without these two
-    arms the first batches have to do.
+    The interval is that of the strongest kernel arm's busy CPU less that of forwarding alone. Without these two arms
+    the first batches have to do.
     """
     runs = config["runs"]
     batches, wanted = runs["batches"], runs["half_width_cpu_points"]
     busy = samples[(samples["source"] == "procstat") & (samples["entity"] == "cpu-all")]
     by_arm = busy.groupby(["arm", "trial"])["busy_pct"].mean().unstack("arm")
-    pair = [arms.STRONGEST["kernel"], "none"]
+    pair = [STRONGEST_ARMS["kernel"].name, NONE.name]
     if not set(pair) <= set(by_arm.columns):
         return {"batches": batches["first"], "why": f"arms {' and '.join(pair)} are not both there to compare"}
     differences = (by_arm[pair[0]] - by_arm[pair[1]]).dropna()
@@ -108,22 +107,22 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
     with ExitStack() as stack:
         bed = stack.enter_context(bed_of(config["testbed"]))
         meter = MeterProcess(bed.upf, out / "work" / "meter.log")
-        names = [name for name in arms.chosen(config) if name != "none"]
-        log.info("loading %s", ", ".join(names))
-        agents = {name: AgentProcess(config, Arm.parse(name), bed, model, out / "work" / name) for name in names}
+        loaded = [arm for arm in Arms.of(config["arms"]) if arm != NONE]
+        log.info("loading %s", ", ".join(arm.name for arm in loaded))
+        agents = {arm: AgentProcess(config, arm, bed, model, out / "work" / arm.name) for arm in loaded}
         for agent in agents.values():
             agent.wait_until_loaded()
         meter.count_run_time()
         trial_of = _Trials(config, bed, meter, agents, ladder, control, out)
         made = [trial_of(trial) for trial in trials]
-        reports = {name: agent.end() for name, agent in agents.items()}
+        reports = {arm.name: agent.end() for arm, agent in agents.items()}
         facts, machine = bed.facts(), meter.machine()
     turns = pd.concat([trial.turns for trial in made], ignore_index=True)
     tables.write(turns, out / "turns.parquet", tables.TURNS)
     flows = [trial.flows.assign(trial=trial.number) for trial in made]
     tables.write(tables.typed(pd.concat(flows), tables.TRIAL_FLOWS), out / "flows.parquet", tables.TRIAL_FLOWS)
     warmup_ns = round(config["runs"]["warmup_s"] * 1e9)
-    decided = [_decisions(out / "work" / name, name, made, warmup_ns) for name in names if Arm.parse(name).classifies]
+    decided = [_decisions(out / "work" / arm.name, arm, made, warmup_ns) for arm in loaded if arm.classifies]
     decisions = pd.concat(decided, ignore_index=True) if decided else tables.empty(tables.TURN_DECISIONS)
     tables.write(decisions, out / "decisions.parquet", tables.TURN_DECISIONS)
     modes = sorted({agent.xdp_mode for agent in agents.values()})
@@ -156,18 +155,18 @@ class _Trials:
         config: Mapping[str, Any],
         bed: Bed,
         meter: MeterProcess,
-        agents: Mapping[str, AgentProcess],
+        agents: Mapping[Arm, AgentProcess],
         ladder: Path,
         control: Path,
         out: Path,
     ) -> None:
         self._config, self._bed, self._meter, self._agents = config, bed, meter, agents
         self._ladder, self._control, self._out = ladder, control, out
-        self._reports = {name: _Report() for name in ["none", *agents]}
+        self._reports = {arm: _Report() for arm in [NONE, *agents]}
 
     def __call__(self, number: int) -> _Trial:
         runs, order = self._config["runs"], order_of_arms(self._config, number)
-        log.info("trial %d: %s", number, ", ".join(order))
+        log.info("trial %d: %s", number, ", ".join(arm.name for arm in order))
         idle_pct = experiment.wait_for_idle(self._meter)
         rates = self._config["testbed"]["n3_rate_mbit_s"] or [None]
         rate = rates[number % len(rates)]
@@ -179,31 +178,31 @@ class _Trials:
         )  # fmt: skip
         with traffic:
             experiment.keep_going(runs["settle_s"], traffic.tend)
-            turns = [self._turn(number, place, name, traffic) for place, name in enumerate(order)]
+            turns = [self._turn(number, place, arm, traffic) for place, arm in enumerate(order)]
         frame = pd.DataFrame(turns).assign(trial=number, idle_before_pct=idle_pct, n3_rate_mbit_s=rate)
         frame["noise"] = [noise(turn) for _, turn in frame.iterrows()]
         return _Trial(number, tables.typed(frame, tables.TURNS), traffic.flows(), traffic.report())
 
-    def _turn(self, trial: int, place: int, name: str, traffic: Session) -> dict[str, Any]:
+    def _turn(self, trial: int, place: int, arm: Arm, traffic: Session) -> dict[str, Any]:
         """An arm on N3, for the warm-up and the measured part: the row of tables.TURNS, as far as a turn knows it."""
-        runs, agent = self._config["runs"], self._agents.get(name)
+        runs, agent = self._config["runs"], self._agents.get(arm)
         tend, processes = [traffic.tend], traffic.processes(self._bed.upf)
         if agent:
             agent.attach()
             tend, processes = [traffic.tend, agent.check], processes | {"classifier": agent.pid}
         experiment.keep_going(runs["warmup_s"], *tend)
-        with self._meter.sampling(self._out / "sampling" / f"{name}_{trial}", processes):
+        with self._meter.sampling(self._out / "sampling" / f"{arm.name}_{trial}", processes):
             begin = self._reading(agent)
             experiment.keep_going(runs["turn_s"], *tend)
             end = self._reading(agent)
             experiment.keep_going(_LAST_SECOND_S, *tend)
         report = _Report.of(agent.detach()) if agent else _Report()
-        before, self._reports[name] = self._reports[name], report
+        before, self._reports[arm] = self._reports[arm], report
         cpu_mhz = end.pop("cpu_mhz")
         spent = {key: value - begin[key] for key, value in end.items()}
         steal_pct = 100 * spent.pop("steal_s") * 1e9 / spent.pop("t_ns")
         return {
-            "arm": name,
+            "arm": arm.name,
             "xdp_mode": agent.xdp_mode if agent else xdpmode.NONE,
             "place": place,
             "start_ns": begin["t_ns"],
@@ -245,17 +244,17 @@ def noise(turn: Mapping[str, Any] | pd.Series[Any]) -> str:
     return "; ".join(reasons)
 
 
-def _decisions(work: Path, arm: str, trials: Sequence[_Trial], warmup_ns: int) -> pd.DataFrame:
+def _decisions(work: Path, arm: Arm, trials: Sequence[_Trial], warmup_ns: int) -> pd.DataFrame:
     """An arm's decisions in the measured parts of its turns, labelled.
 
     Those that were not sent are counted with the one before them (`repeats`), which is mostly a flow's first, in the
     warm-up: so of an arm that sends only changes the warm-up's are there, too.
     """
     made = tables.read(work / "decisions.parquet", tables.DECISIONS)
-    early_ns = warmup_ns if Arm.parse(arm).emit == "change" else 0
+    early_ns = 0 if arm.tells_every else warmup_ns
     parts = []
     for trial in trials:
-        turn = trial.turns.set_index("arm").loc[arm]
+        turn = trial.turns.set_index("arm").loc[arm.name]
         rows = made[made["t_packet_ns"].between(turn["start_ns"] - early_ns, turn["end_ns"])]
-        parts.append(experiment.label(rows, trial.flows).assign(arm=arm, trial=trial.number))
+        parts.append(experiment.label(rows, trial.flows).assign(arm=arm.name, trial=trial.number))
     return tables.typed(pd.concat(parts, ignore_index=True), tables.TURN_DECISIONS)

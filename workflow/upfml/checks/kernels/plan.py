@@ -83,7 +83,7 @@ class Plan:
 
     def _collectors(self, deliveries: tuple[str, ...], flow_tables: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         for by, kind in product(deliveries, flow_tables):
-            made = collector(DEFINITION, FlowTable(kind), Delivery.of(by, 0), replay=True)
+            made = collector(DEFINITION, FlowTable(kind), Delivery.of(by), replay=True)
             subject = self._subject(f"collect {by} {kind}", made) | {
                 "ring": "packets" if by == "ring" else None,
                 "captures": ["trace", "mutants"],
@@ -104,7 +104,7 @@ class Plan:
 
             def compiled(*also: str, by: str = by, kind: str = kind) -> Module:
                 return kernel.compiled(
-                    model, DEFINITION, "window", FlowTable(kind), Delivery.of(by, 0), replay=True, also=also
+                    model, DEFINITION, "window", FlowTable(kind), Delivery.of(by), replay=True, also=also
                 )
 
             subject = self._subject(f"classify {engine} {by} {kind}", compiled())

@@ -24,6 +24,9 @@ after the flow's first packet, at each first packet that is W or more after the 
 Whole = Literal["nothing", "iats", "features"]
 """What is rounded down: nothing; each IAT, before the sums, so that all is integer; or the features, at the end."""
 
+FEATURES = ["iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var"]
+"""The paper's, in the order of its model's inputs; the study is of these alone, whatever else a window has."""
+
 Integers = NDArray[np.int64]
 Numbers = NDArray[Any]
 """Integers or float64."""
@@ -154,7 +157,7 @@ def _variance(n: Integers, total: Numbers, squares: Numbers, arithmetic: Arithme
 
 @dataclass(frozen=True)
 class Decisions:
-    """What is classified: `features` (n, 4), in the order of tables.FEATURES; `flow` and `begins`, both (n,).
+    """What is classified: `features` (n, 4), in the order of FEATURES; `flow` and `begins`, both (n,).
 
     `begins` is the packet with which the window begins.
     """

@@ -26,7 +26,7 @@ from upfml.model import kinds
 from upfml.model.baselines import Baselines
 from upfml.model.kinds import round_shares
 from upfml.report import paper
-from upfml.studies.causes.arithmetic import Decisions, Integers, Trace, decisions, window_starts
+from upfml.studies.causes.arithmetic import FEATURES, Decisions, Integers, Trace, decisions, window_starts
 from upfml.studies.causes.chains import AUTHORS, CAUSES, EXACT, HONEST, OTHERS, Chain, added_up
 from upfml.studies.causes.forest import classes
 
@@ -87,10 +87,10 @@ class Experiment:
     def baselines(self) -> dict[str, Tally]:
         """What majority class and one threshold decide on the windows of scikit-learn on floats, by the same folds."""
         served = self._decisions(HONEST)
-        windows = pd.DataFrame(served.features, columns=tables.FEATURES).assign(label=self._trace.labels[served.flow])
+        windows = pd.DataFrame(served.features, columns=FEATURES).assign(label=self._trace.labels[served.flow])
         predicted = {name: np.empty((REPETITIONS, len(served.flow)), np.int8) for name in ("majority", "one_threshold")}
         for repetition, _, rows in self._by_fold(served):
-            fitted = Baselines.fit(windows.assign(split=np.where(rows, "test", "train")), "split")
+            fitted = Baselines.fit(windows.assign(split=np.where(rows, "test", "train")), "split", FEATURES)
             for name, said in predicted.items():
                 said[repetition, rows] = getattr(fitted, name)(windows[rows])
         return {name: self._tallied(HONEST, served, said) for name, said in predicted.items()}

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from upfml.arms import Arm
+from upfml.arms import NONE, Arm, Arms
 from upfml.base import tables, xdpmode
 from upfml.base.errors import UserError
 from upfml.bpf import syscall
@@ -60,28 +60,27 @@ def measure(config: Mapping[str, Any], model: Path | None) -> pd.DataFrame:
     load = config["load"]
     config = {**config, "features": {**config["features"], "window_ms": load["window_ms"]}}
     values = [(point, point.schedule(load)) for point in points(load)]
-    names = load["arms"]
+    arms = Arms.of(load["arms"])
+    loaded = [arm for arm in arms if arm != NONE]
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory()))
         bed = stack.enter_context(Namespaces(config["testbed"]["prefix"], config["testbed"]["ue_mtu_bytes"]))
         live = stack.enter_context(injector_bed.ready(bed, max(point.flows for point, _ in values)))
         generator = stack.enter_context(ScheduledGenerator(live, bed.ran))
-        log.info("loading %s", ", ".join(name for name in names if name != "none"))
-        agents = {
-            name: AgentProcess(config, Arm.parse(name), bed, model, work / name) for name in names if name != "none"
-        }
+        log.info("loading %s", ", ".join(arm.name for arm in loaded))
+        agents = {arm: AgentProcess(config, arm, bed, model, work / arm.name) for arm in loaded}
         for agent in agents.values():
             agent.wait_until_loaded()
         upf_cpus = stack.enter_context(_apart(live.thread, generator.pid, [agent.pid for agent in agents.values()]))
         stack.callback(os.close, syscall.count_run_time())
-        arms = [_Arm(name, live, generator, upf_cpus, agents.get(name)) for name in names]
+        turns = [_Turns(arm, live, generator, upf_cpus, agents.get(arm)) for arm in arms]
         random = np.random.default_rng(config["seed"])
         for turn in range(load["repeats"]):
             for point, schedule in values:
                 log.info("round %d of %d: %s %g", turn + 1, load["repeats"], point.sweep, point.value)
-                for at in random.permutation(len(arms)):
-                    arms[at].turn(point, schedule, turn)
-        rows = pd.concat([arm.end(work / arm.name) for arm in arms], ignore_index=True)
+                for at in random.permutation(len(turns)):
+                    turns[at].make(point, schedule, turn)
+        rows = pd.concat([of_arm.end(work / of_arm.arm.name) for of_arm in turns], ignore_index=True)
     return tables.typed(rows.sort_values(["sweep", "value", "turn"], kind="stable"), tables.LOAD)
 
 
@@ -97,7 +96,7 @@ class _Reading:
 
 
 @dataclass(frozen=True)
-class _Report:
+class _EventCosts:
     """Of an agent; cumulative."""
 
     made: int = 0
@@ -106,34 +105,34 @@ class _Report:
     run_cnt: int = 0
 
     @classmethod
-    def of(cls, report: Mapping[str, Any]) -> _Report:
+    def of(cls, report: Mapping[str, Any]) -> _EventCosts:
         events = loss(report)
         lost = int(events["lost"])
         return cls(int(events["received"]) + lost, lost, report["run_time_ns"], report["run_cnt"])
 
-    def since(self, before: _Report) -> _Report:
-        return _Report(*(value - vars(before)[name] for name, value in vars(self).items()))
+    def since(self, before: _EventCosts) -> _EventCosts:
+        return _EventCosts(*(value - vars(before)[name] for name, value in vars(self).items()))
 
 
-class _Arm:
-    """An arm that is loaded, and its turns so far."""
+class _Turns:
+    """The turns of an arm that is loaded."""
 
     def __init__(
         self,
-        name: str,
+        arm: Arm,
         bed: InjectorBed,
         generator: ScheduledGenerator,
         upf_cpus: Sequence[int],
         agent: AgentProcess | None,
     ) -> None:
-        self.name = name
+        self.arm = arm
         self._bed, self._generator, self._upf_cpus, self._agent = bed, generator, upf_cpus, agent
-        self._report = _Report()
+        self._report = _EventCosts()
         self._rows: list[dict[str, Any]] = []
         self._steady_ns: list[tuple[int, int]] = []
         self._ended_ns: list[int] = []
 
-    def turn(self, point: Point, schedule: Schedule, turn: int) -> None:
+    def make(self, point: Point, schedule: Schedule, turn: int) -> None:
         """Send all of the schedule."""
         if self._agent:
             self._agent.attach()
@@ -146,7 +145,7 @@ class _Arm:
             self._wait_until_finished(began_ns + schedule.length_ns)
         time.sleep(_UNDER_WAY_S)
         forwarded = self._bed.forwarded() - forwarded
-        report = _Report.of(self._agent.detach()) if self._agent else _Report()
+        report = _EventCosts.of(self._agent.detach()) if self._agent else _EventCosts()
         before, self._report = self._report, report
         self._steady_ns.append((begin.t_ns, end.t_ns))
         self._ended_ns.append(time.monotonic_ns())
@@ -154,7 +153,7 @@ class _Arm:
             {
                 "sweep": point.sweep,
                 "value": point.value,
-                "arm": self.name,
+                "arm": self.arm.name,
                 "turn": turn,
                 "xdp_mode": self._agent.xdp_mode if self._agent else xdpmode.NONE,
                 "flows": point.flows,
@@ -174,7 +173,7 @@ class _Arm:
         if self._agent is None:
             return rows
         self._agent.end()
-        if not Arm.parse(self.name).classifies:
+        if not self.arm.classifies:
             return rows
         made = tables.read(work / "decisions.parquet", tables.DECISIONS).sort_values("t_packet_ns")
         at_ns, counted = made["t_packet_ns"].to_numpy(), (1 + made["repeats"]).to_numpy()
@@ -209,8 +208,7 @@ class _Arm:
 
     def _expected(self, schedule: Schedule) -> float:
         """Decisions, where they follow from the schedule: not of those who decide on packets, or on nothing."""
-        arm = Arm.parse(self.name)
-        if not arm.classifies or arm.when == "packet":
+        if not self.arm.classifies or self.arm.when == "packet":
             return np.nan
         missing = schedule.sent - self._generator.sent() if schedule.decisions_by_packet else 0
         return max(0, schedule.decisions - missing)
@@ -228,7 +226,7 @@ class _Arm:
         }
 
 
-def _of_events(report: _Report) -> dict[str, float]:
+def _of_events(report: _EventCosts) -> dict[str, float]:
     return {
         "events_made": report.made,
         "events_lost": report.lost,

@@ -1,0 +1,9 @@
+"""docs/extending/feature.md, done by the letter."""
+
+from pathlib import Path
+
+from tests import examples
+
+
+def test_the_feature_is_added_as_the_page_says(tmp_path: Path) -> None:
+    examples.follow("feature", tmp_path)
