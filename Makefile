@@ -17,7 +17,7 @@ setup: ## install what the machine lacks: Debian packages, kernel headers, .venv
 	@envs/setup.sh
 
 kernels: setup ## load and try every program in other kernels (QEMU): KERNELS="5.10 6.1 6.12"
-	PYTHONPATH=workflow python -m upfml.checks.kernels $(KERNELS)
+	upfml kernels $(KERNELS)
 
 venv: ## make .venv alone; needs no root
 	@bash envs/setup.sh venv
