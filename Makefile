@@ -5,7 +5,7 @@ CONFIG ?=
 KERNELS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all test setup kernels venv lint lock report archive redraw pictures clean help
+.PHONY: all test setup kernels venv lint lock report archive redraw docs pictures clean help
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
 	snakemake --cores $(CORES) all
@@ -13,16 +13,16 @@ all: setup ## run the whole experiment: figures/ and results/ (the default)
 test: setup ## run every test
 	pytest
 
-setup: ## install what the machine lacks: Debian packages, kernel headers, .venv (as root)
+setup: ## install what is missing: Debian packages, kernel headers, .venv (as root)
 	@envs/setup.sh
 
-kernels: setup ## load and try every program in other kernels (QEMU): KERNELS="5.10 6.1 6.12"
+kernels: setup ## try every program in other kernels (QEMU): KERNELS="5.10 6.1 6.12"
 	upfml kernels $(KERNELS)
 
-venv: ## make .venv alone; needs no root
+venv: ## make only .venv; needs no root
 	@bash envs/setup.sh venv
 
-lint: setup ## check style and types of everything
+lint: setup ## check style and types
 	ruff check
 	ruff format --check
 	mypy
@@ -30,29 +30,33 @@ lint: setup ## check style and types of everything
 	python workflow/lint.py
 	find bpf workflow tests -name '*.[ch]' | xargs clang-format --dry-run -Werror
 
-lock: ## write envs/requirements.lock anew from envs/requirements.in (needs uv)
+lock: ## renew envs/requirements.lock from envs/requirements.in (needs uv)
 	uv pip compile --quiet --generate-hashes --python /usr/bin/python3 --no-emit-index-url --no-emit-find-links \
 		--no-header envs/requirements.in --output-file envs/requirements.lock
 
-# With a preset: make report CONFIG=presets/paper.yaml. Benchmarks are in it when they have been made.
+# With a preset: make report CONFIG=presets/paper.yaml. The report includes the benchmarks if they exist.
 REPORTED = all $(if $(wildcard figures/bench_saturation.png),bench)
 SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
-report: setup ## make results/report.html, one file for any browser, of a finished run
+report: setup ## make results/report.html from a finished run: one file for any browser
 	$(SNAKEMAKE) $(REPORTED)
 	$(SNAKEMAKE) $(REPORTED) --report results/report.html --report-stylesheet workflow/report/report.css
 
 archive: report ## pack a finished run into results/archive.zip, an RO-Crate
 	$(SNAKEMAKE) archive
 
-redraw: venv ## in an unpacked archive: draw its figures again, into redrawn/; needs no root
+redraw: venv ## in an unpacked archive: draw its figures again into redrawn/; needs no root
 	PYTHONPATH=workflow snakemake --cores $(CORES) --forceall --snakefile workflow/redraw.smk
 
-pictures: setup ## put the figures of a finished run, and the workflow's picture, into docs/ for the README
-	cp figures/*.png docs/
-	snakemake all --rulegraph dot | dot -Tpng -Gdpi=70 -o docs/rulegraph.png
+docs: setup ## render the manual, docs/, into .cache/site/index.html
+	NO_MKDOCS_2_WARNING=1 mkdocs build
 
-clean: ## remove what runs have made
+pictures: setup ## put a finished run's figures and numbers, and the workflow's picture, into README.md and docs/
+	cp figures/*.png docs/pictures/
+	snakemake all --rulegraph dot | dot -Tpng -Gdpi=70 -o docs/pictures/rulegraph.png
+	python -m upfml.report.manual
+
+clean: ## remove results/ and figures/
 	rm -rf results figures
 
 help: ## list the targets

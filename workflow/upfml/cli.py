@@ -154,12 +154,12 @@ def kernels(
     Debian's kernels boot in QEMU, load each program and decide on the same packets as the running kernel. It needs root
     and takes some minutes. The exit status is 1 when a kernel fails.
     """
-    from upfml.base import tables
+    from upfml.base import files
     from upfml.checks.kernels import judge, matrix
 
     found = matrix.matrix(kernels or [], short=short, tell=_say)
     out.parent.mkdir(parents=True, exist_ok=True)
-    tables.write_json(found, out)
+    files.write_json(found, out)
     print(judge.table(found))
     if any(kernel["problems"] for kernel in found["kernels"].values()):
         raise typer.Exit(1)
