@@ -36,6 +36,7 @@ _CODE = (
     "bpf",
     "envs",
     "presets",
+    "profiles",
     "pyproject.toml",
     "workflow",
 )
@@ -77,6 +78,7 @@ _KINDS = (
     ("bpf/*", "source of what runs in the kernel"),
     ("envs/*", "what a machine needs"),
     ("presets/*", "other configurations"),
+    ("profiles/*", "what `snakemake` takes as given"),
     ("*", "source of the workflow"),
 )
 """Pattern of a path and what such a file is; the first that fits counts."""
