@@ -22,7 +22,7 @@ setup: ## install what is missing: Debian packages, kernel headers, .venv (as ro
 	@envs/setup.sh
 
 kernels: setup ## try every program in other kernels (QEMU): KERNELS="5.10 6.1 6.12"
-	PYTHONPATH=workflow python -m upfml.checks.kernels $(KERNELS)
+	upfml kernels $(KERNELS)
 
 venv: ## make only .venv; needs no root
 	@bash envs/setup.sh venv

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 
 FOLDER = Path(__file__).parents[3] / ".cache"
 """What this project keeps on a machine."""
@@ -33,7 +33,7 @@ class Cache:
         try:
             os.utime(path)
         except FileNotFoundError:
-            with tables.whole_file(path) as partial:
+            with files.whole_file(path) as partial:
                 make(partial)
             self._make_room()
         return path

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from upfml.base import layout, tables
+from upfml.base import files, layout
 from upfml.base.cache import FOLDER, Cache
 from upfml.base.errors import UserError
 from upfml.base.layout import Mirrors
@@ -36,7 +36,7 @@ def build(source: Path, made: Path, *options: str, mirrors: Mirrors = NO_MIRRORS
     Raises UserError when gcc is missing or fails, also when a struct differs from its mirror.
     """
     kept = _compiled(source, options, mirrors)
-    with tables.whole_file(made) as partial:
+    with files.whole_file(made) as partial:
         shutil.copy(kept, partial)
 
 

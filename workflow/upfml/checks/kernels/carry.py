@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.bpf.compiler import Compiled
 from upfml.bpf.module import Module
 
 
 def write(module: Module, path: Path) -> None:
     """Write a compiled module to a JSON file."""
-    tables.write_json({"source": module.source, "defines": module.defines, "compiled": module.compiled.to_json()}, path)
+    files.write_json({"source": module.source, "defines": module.defines, "compiled": module.compiled.to_json()}, path)
 
 
 class Carried(Module):
@@ -23,5 +23,5 @@ class Carried(Module):
 
     def __init__(self, path: Path) -> None:
         """From a file of `write`. Raises OSError when the kernel refuses a map."""
-        carried = tables.read_json(path)
+        carried = files.read_json(path)
         self._enter(carried["source"], carried["defines"], Compiled.of_json(carried["compiled"]))
