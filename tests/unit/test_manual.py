@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pandera.pandas as pa
 import pytest
 import yaml
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.packets.features import Definition
 from upfml.reference import windows as reference
 from upfml.report.manual import blocks, configuration, outputs, run, window
@@ -77,6 +78,52 @@ def test_blocks_are_whole_and_known(page: Path) -> None:
     text = page.read_text()
     assert text.count("<!-- run: ") == text.count("<!-- /run -->") == len(blocks.names(text))
     assert set(blocks.names(text)) <= run.NAMES
+
+
+def a_run(folder: Path, *, without: str = "") -> Path:
+    """Files of a run with three trials: the kernel is faster and cheaper, nobody is more accurate."""
+    levels = {
+        "kernel": {"arrival_to_label_median": 1e3, "arrival_to_user_space_median": 5e4, "cpu_direct": 0.5},
+        "native": {"arrival_to_label_median": 4e4, "arrival_to_user_space_median": 4e4, "cpu_direct": 5.0},
+    }
+    shared = {"context_switches_mean": 3000.0, "accuracy": 99.0}
+    rows = [
+        (arm, trial, metric, value * (1 + 0.01 * trial * (-1) ** (trial + len(arm))), "x")
+        for arm, values in levels.items()
+        if arm != without
+        for trial in (1, 2, 3)
+        for metric, value in (values | shared).items()
+    ]
+    metrics = pd.DataFrame(rows, columns=["arm", "trial", "metric", "value", "unit"]).assign(xdp_mode="native")
+    files.write(metrics, folder / "metrics.parquet", tables.METRICS)
+    period = {
+        "kernel": {"held": 1.0, "broke": None, "by": None, "lost_pct": {}},
+        "native": {"held": 5.0, "broke": 1.0, "by": "events", "lost_pct": {"events": 12.34}},
+    }
+    sweeps = {"period": {"unit": "ms", "arms": period, "not_offered": []}}
+    files.write_json({"limit_pct": 0.1, "sweeps": sweeps}, folder / "load/breaks.json")
+    record = {"git_commit": "0123456789abcdef", "git_changes": False, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18"}
+    record |= {"xdp_modes": ["native"], "start": "2026-01-02T00:00:00+00:00"}
+    files.write_json(record, folder / "provenance.json")
+    return folder
+
+
+def test_the_answer_is_what_the_run_says(tmp_path: Path) -> None:
+    made, wanting = run.texts(a_run(tmp_path))
+    assert set(made) == {"answer", "load"} and wanting["timer"] == "no timer.json"
+    rows = [line.split(" | ") for line in made["answer"].splitlines() if line.startswith("| ")]
+    assert [row[-1].rstrip(" |") for row in rows[2:]] == [
+        "kernel", "user space", "kernel", "not resolved", "not resolved", "kernel",
+    ]  # fmt: skip
+    assert rows[2][1].startswith("0.993 [") and rows[2][1].endswith("]")
+    assert rows[-1][1:3] == ["holds 1", "breaks at 1"]
+    assert "| period, ms | `native` | 5 | 1 | 12.3 % of events |" in made["load"]
+    assert "run of 2026-01-02: commit 0123456789ab, 2 CPUs (AMD EPYC), Linux 6.18" in made["answer"]
+
+
+def test_a_run_without_an_arm_says_so(tmp_path: Path) -> None:
+    made, wanting = run.texts(a_run(tmp_path, without="native"))
+    assert "answer" not in made and "arm native" in wanting["answer"]
 
 
 MEASURED = re.compile(

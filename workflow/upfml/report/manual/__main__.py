@@ -8,30 +8,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from upfml.base.errors import UserError
 from upfml.report.manual import blocks, run
 
 
 def main() -> int:
-    """Fill every block that the run can fill, and say which it cannot.
-
-    Exit status 1 when there is no run, or one without the arms that tables show.
-    """
-    try:
-        texts = run.texts(Path("results"))
-        if not texts:
-            raise UserError("there is no finished run in results/", "make all")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    """Fill every block that the run can fill, and say which it cannot. Exit status 1 when there is no run at all."""
+    results = Path("results")
+    if not (results / "provenance.json").is_file():
+        print("error: there is no finished run in results/ (remedy: make all)", file=sys.stderr)
         return 1
+    made, wanting = run.texts(results)
     for path in [Path("README.md"), Path("ARTIFACT.md"), *sorted(Path("docs").rglob("*.md"))]:
         page = path.read_text()
-        filled = blocks.fill(page, texts)
-        if filled != page:
-            path.write_text(filled)
-        kept = [name for name in blocks.names(page) if name not in texts]
-        if kept:
-            print(f"{path}: left as it is, for want of files in results/: {', '.join(kept)}", file=sys.stderr)
+        path.write_text(blocks.fill(page, made))
+        for name in blocks.names(page):
+            if name in wanting:
+                print(f"{path}: {name} stays as it is: {wanting[name]}", file=sys.stderr)
     return 0
 
 

@@ -34,16 +34,22 @@ _QUOTED = {
 """Block → the page of the run and its section that the block quotes."""
 
 
-def texts(results: Path) -> dict[str, str]:
-    """Every block that the run has the files for. Raises UserError when an arm that a table shows was not run."""
-    made = {
-        name: f"{make(results)}\n\n{_which_run(results)}"
-        for name, (make, needed) in _MADE.items()
-        if all((results / file).is_file() for file in [*needed, "provenance.json"])
-    }
-    if (results / "kernels.json").is_file():  # no run's: it names the kernels itself
-        made["kernels"] = kernels(results)
-    return made
+def texts(results: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Every block that the run can fill, by its name; and of the others, what the run has not."""
+    made, wanting = {}, {}
+    for name, (make, needed) in _MADE.items():
+        missing = [file for file in needed if not (results / file).is_file()]
+        if missing:
+            wanting[name] = f"no {', '.join(missing)}"
+            continue
+        try:
+            made[name] = make(results)
+        except UserError as error:
+            wanting[name] = error.cause
+            continue
+        if name != "kernels":  # no run's: it names the kernels itself
+            made[name] += f"\n\n{_which_run(results)}"
+    return made, wanting
 
 
 def section(page: str, heading: str) -> str:
@@ -214,10 +220,9 @@ def load(results: Path) -> str:
         for name, arm in of_sweep["arms"].items()
     ]
     missing = [
-        f"{sweep}: not offered in time, so without a verdict: "
-        + ", ".join(dict.fromkeys(_value(turns["value"]) for turns in of_sweep["not_offered"]))
+        f"In the sweep {sweep}, too few packets left in time at {', '.join(late)}: no verdict there."
         for sweep, of_sweep in found["sweeps"].items()
-        if of_sweep["not_offered"]
+        if (late := dict.fromkeys(_value(turns["value"]) for turns in of_sweep["not_offered"]))
     ]
     bound = f"An arm may lose {found['limit_pct']:g} %."
     return "\n\n".join(
@@ -337,10 +342,11 @@ _MADE: dict[str, tuple[Callable[[Path], str], list[str]]] = {
     "saturation": (saturation, ["bench/saturation.csv"]),
     "lock": (lock, ["bench/lock.csv"]),
     "timer": (timer, ["timer.json"]),
+    "kernels": (kernels, ["kernels.json"]),
     **{name: (partial(_quoted, name), [page]) for name, (page, _) in _QUOTED.items()},
 }
 """Block → what makes it of the folder of results, and the files in there that it takes."""
-NAMES = {*_MADE, "kernels"}
+NAMES = set(_MADE)
 """Of all blocks."""
 
 
@@ -371,7 +377,7 @@ def _number(estimate: Estimate) -> str:
     """Three significant digits, with the interval where there is one."""
     if estimate.low is None or estimate.high is None:
         return _digits(estimate.value)
-    return f"{_digits(estimate.value)} [{_digits(estimate.low)}, {_digits(estimate.high)}]"
+    return f"{_digits(estimate.value)} [{_digits(estimate.low)},\N{NO-BREAK SPACE}{_digits(estimate.high)}]"
 
 
 def _digits(value: float) -> str:
