@@ -42,7 +42,7 @@ def test_what_was_given_keeps_its_digits(value: float, text: str) -> None:
 
 
 def test_an_estimate_has_its_interval_where_there_is_one() -> None:
-    assert words.estimate(Estimate(12.87, 11.8, 14.06, 9), " %") == "12.9 [11.8, 14.1] %"
-    assert words.estimate(Estimate(-1.0, -2.0, 0.5, 9), signed=True) == "−1.00 [−2.00, +0.500]"
+    assert words.estimate(Estimate(12.87, 11.8, 14.06, 9), " %") == "12.9 [11.8,\N{NO-BREAK SPACE}14.1] %"
+    assert words.estimate(Estimate(-1.0, -2.0, 0.5, 9), signed=True) == "−1.00 [−2.00,\N{NO-BREAK SPACE}+0.500]"
     assert words.estimate(Estimate(12.87, None, None, 1), " %") == "12.9 %"
     assert words.interval(None, None) == "–"

@@ -35,11 +35,11 @@ def given(value: float | None) -> str:
 def interval(
     low: float | None, high: float | None, digits: int = 3, *, decimals: int | None = None, signed: bool = False
 ) -> str:
-    """Its two ends in brackets, written as `number` does."""
+    """Its two ends in brackets, written as `number` does; no line breaks between them."""
     if low is None or high is None:
         return UNKNOWN
-    ends = (number(end, digits, decimals=decimals, signed=signed) for end in (low, high))
-    return f"[{', '.join(ends)}]"
+    lowest, highest = (number(end, digits, decimals=decimals, signed=signed) for end in (low, high))
+    return f"[{lowest},\N{NO-BREAK SPACE}{highest}]"
 
 
 def with_interval(
