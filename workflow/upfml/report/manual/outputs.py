@@ -15,11 +15,17 @@ def markdown() -> str:
 
 def _section(schema: pa.DataFrameSchema) -> str:
     rows = [
-        [f"`{name}`", str(column.dtype), _allowed(column), column.description or ""]
+        [f"`{name}`", _type(column), _allowed(column), column.description or ""]
         for name, column in schema.columns.items()
     ]
     head = [f"## {schema.name}", *([schema.description] if schema.description else [])]
     return "\n\n".join([*head, pages.table(["column", "type", "may be", "meaning"], rows)])
+
+
+def _type(column: pa.Column) -> str:
+    """As a reader knows it, not as pandas stores it."""
+    name = str(column.dtype)
+    return "text" if name.startswith("str") else name
 
 
 def _allowed(column: pa.Column) -> str:

@@ -222,10 +222,9 @@ def load(results: Path) -> str:
         for name, arm in of_sweep["arms"].items()
     ]
     missing = [
-        f"{sweep}: not offered in time, so without a verdict: "
-        + ", ".join(dict.fromkeys(given(turns["value"]) for turns in of_sweep["not_offered"]))
+        f"In the sweep {sweep}, too few packets left in time at {', '.join(late)}: no verdict there."
         for sweep, of_sweep in found["sweeps"].items()
-        if of_sweep["not_offered"]
+        if (late := dict.fromkeys(given(turns["value"]) for turns in of_sweep["not_offered"]))
     ]
     bound = f"An arm may lose {found['limit_pct']:g} %."
     return "\n\n".join(
