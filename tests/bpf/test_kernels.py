@@ -20,7 +20,7 @@ from tests.waiting import until
 from upfml.base.errors import UserError
 from upfml.bpf import testrun
 from upfml.bpf.flowtable import FlowTable
-from upfml.checks.kernels import carry, images, judge, machine, matrix
+from upfml.checks.kernels import images, judge, machine, matrix
 from upfml.checks.kernels.plan import Plan
 from upfml.cli import app
 from upfml.model.synthetic import trace
@@ -284,12 +284,6 @@ def test_an_image_that_cannot_be_had_is_said_and_leaves_nothing(
     with pytest.raises(UserError, match=r"6\.1: `apt-"):
         images.get("6.1", print)
     assert list((tmp_path / "kernels").iterdir()) == []
-
-
-def test_maps_in_code_are_told_apart_only_by_their_descriptors() -> None:
-    load, exit_ = bytes.fromhex("1811000005000000" + "00" * 8), bytes.fromhex("95" + "00" * 7)
-    number = bytes.fromhex("1801000005000000" + "00" * 8)  # 64 bits that are no map
-    assert carry.without_maps(load + number + exit_) == bytes.fromhex("18110000" + "00" * 12) + number + exit_
 
 
 def test_a_missing_file_of_the_plan_is_no_silence(plan: Plan, tmp_path: Path) -> None:
