@@ -43,7 +43,8 @@ def test_every_column_of_every_table_is_there() -> None:
     for schema in (value for value in vars(tables).values() if isinstance(value, pa.DataFrameSchema)):
         of_table = page.partition(f"## {schema.name}\n")[2].partition("\n## ")[0]
         assert re.findall(r"^\| `(\w+)` \|", of_table, re.M) == list(schema.columns)
-    assert "| `protocol` | int16 | 0 to 255 |" in page
+        assert schema.description and all(column.description for column in schema.columns.values())
+    assert "| `protocol` | int16 | 0 to 255 | IP protocol number" in page
 
 
 def test_the_example_window_is_what_the_reference_says() -> None:
