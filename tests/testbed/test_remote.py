@@ -20,12 +20,13 @@ from tests.testbed.machines import ADDRESSES, FOLDER, PLAIN_USER, PYTHON, Testbe
 from tests.waiting import until
 
 from upfml.base.errors import UserError
-from upfml.testbed.host import NO_ANSWER, NOT_FOUND, stop
-from upfml.testbed.ssh import connection
-from upfml.testbed.ssh.connection import Connection, MachineRunner
+from upfml.testbed.host import NO_ANSWER, NO_CONNECTION, NOT_FOUND, stop
+from upfml.testbed.ssh import connection, login
+from upfml.testbed.ssh.connection import Connection
 from upfml.testbed.ssh.inventory import Machine
 from upfml.testbed.ssh.keeper import LIFETIME_S
 from upfml.testbed.ssh.remote import RemoteHost
+from upfml.testbed.ssh.runner import MachineRunner
 
 ROOT, USER = "ran", "dn"
 """One machine where root logs in, and one where a user does who has sudo."""
@@ -39,8 +40,8 @@ _numbers = itertools.count(1_000_000 + os.getpid() % 10_000 * 100)
 HOLDER = """
 import json, sys, time
 from pathlib import Path
-from upfml.testbed import inventory
-from upfml.testbed.remote import RemoteHost
+from upfml.testbed.ssh import inventory
+from upfml.testbed.ssh.remote import RemoteHost
 section, role, log, number = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4]
 with RemoteHost(inventory.machines(section)[role]) as host:
     host.afterwards(["touch", f"/run/upfml/after-{number}"])
@@ -621,7 +622,7 @@ def test_login_shell_that_prints(testbed: Testbed) -> None:
 def test_machines_that_do_not_answer(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "start sshd there" in refusal(testbed.machine(ROOT, port=9))
     assert "not known here" in refusal(testbed.machine(ROOT, address="nowhere.invalid"))
-    monkeypatch.setattr(connection, "CONNECT_PATIENCE_S", 1.0)
+    monkeypatch.setattr(login, "CONNECT_PATIENCE_S", 1.0)
     testbed.link(ROOT, "down")
     try:
         assert "no answer in 1 s" in refusal(testbed.machines()[ROOT])
@@ -690,7 +691,7 @@ def test_runner_keeps_its_connection(testbed: Testbed) -> None:
 def test_runner_says_why_it_cannot(testbed: Testbed) -> None:
     for machine in (testbed.machine(ROOT, port=9), testbed.machine(USER, user=PLAIN_USER)):
         done = MachineRunner(machine)(["true"])
-        assert done.returncode == connection.NO_CONNECTION
+        assert done.returncode == NO_CONNECTION
         assert f"{machine.role} ({machine.address})" in done.stderr
         assert "remedy" in done.stderr
 

@@ -21,7 +21,7 @@ from upfml.base.errors import UserError
 from upfml.provision import fiveg, kernel, machine, tools
 from upfml.provision.roles import of_role
 from upfml.testbed.ssh import inventory
-from upfml.testbed.ssh.remote import ClockOffset
+from upfml.testbed.ssh.clocks import ClockOffset
 
 Answers = dict[str, str | int]
 """By a command's first words: its output, or a status other than 0. The longest that fits is taken."""

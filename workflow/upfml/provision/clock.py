@@ -9,7 +9,7 @@ from upfml.provision.checkedhost import CheckedHost
 from upfml.provision.finding import Finding
 
 if TYPE_CHECKING:
-    from upfml.testbed.ssh.remote import ClockOffset
+    from upfml.testbed.ssh.clocks import ClockOffset
 
 OFFSET_WANTED_MS = 50.0
 _REMEDY = "have chrony or systemd-timesyncd set all clocks by one server (`timedatectl set-ntp true`)"

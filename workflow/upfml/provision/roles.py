@@ -59,8 +59,8 @@ def hosts(testbed: Mapping[str, Any]) -> Iterator[Sequence[CheckedHost]]:
     if testbed["kind"] == "namespaces":
         yield [CheckedHost("this machine", run_here, HERE)]
         return
-    from upfml.testbed.ssh.connection import MachineRunner  # asyncssh takes a third of a second to import
     from upfml.testbed.ssh.remote import RemoteHost
+    from upfml.testbed.ssh.runner import MachineRunner  # asyncssh takes a third of a second to import
 
     with ExitStack() as undo:
         found = [CheckedHost("this machine", run_here, _controller())]
