@@ -5,7 +5,7 @@ CONFIG ?=
 KERNELS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all test setup kernels venv lint lock report archive redraw pictures clean help
+.PHONY: all test setup kernels venv lint lock report archive redraw docs pictures clean help
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
 	snakemake --cores $(CORES) all
@@ -48,9 +48,13 @@ archive: report ## pack a finished run into results/archive.zip, an RO-Crate
 redraw: venv ## in an unpacked archive: draw its figures again into redrawn/; needs no root
 	PYTHONPATH=workflow snakemake --cores $(CORES) --forceall --snakefile workflow/redraw.smk
 
-pictures: setup ## put the figures of a finished run, and the workflow's picture, into docs/ for the README
-	cp figures/*.png docs/
-	snakemake all --rulegraph dot | dot -Tpng -Gdpi=70 -o docs/rulegraph.png
+docs: setup ## render the manual, docs/, into .cache/site/index.html
+	NO_MKDOCS_2_WARNING=1 mkdocs build
+
+pictures: setup ## put a finished run's figures and numbers, and the workflow's picture, into README.md and docs/
+	cp figures/*.png docs/pictures/
+	snakemake all --rulegraph dot | dot -Tpng -Gdpi=70 -o docs/pictures/rulegraph.png
+	python -m upfml.report.manual
 
 clean: ## remove results/ and figures/
 	rm -rf results figures

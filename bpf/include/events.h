@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What goes to user space. upfml/bpf/events.py holds the same layouts as numpy types and passes their sizes in, so that a
- * difference stops the compiler. Times are CLOCK_MONOTONIC, ns.
+ * What goes to user space. upfml/bpf/events.py has the same layouts as numpy types; a member that is elsewhere there stops
+ * the compiler (upfml/base/layout.py). Times are CLOCK_MONOTONIC, ns.
  */
 #pragma once
 
@@ -15,13 +15,13 @@ struct packet_event {
 	u64 t_sent_ns; /* the event went to its buffer (step_ns) */
 	s64 iat_ns; /* -1: the flow's first packet */
 	u32 teid;
-	u32 length; /* inner IP packet, bytes */
-	u32 tcp_sequence;
-	u32 tcp_acknowledgement;
+	u32 length_bytes; /* inner IP packet */
+	u32 tcp_seq;
+	u32 tcp_ack;
 	u16 tcp_window;
 	s16 qfi; /* -1: no PDU Session Container */
 	u8 tcp_flags;
-	u8 tcp_data_offset; /* bytes */
+	u8 tcp_data_offset_bytes;
 	u8 zero[2];
 };
 
@@ -39,6 +39,3 @@ struct decision_event {
 	u32 untold; /* decisions on the flow since its last event, which said the same as that */
 	u32 model; /* its version (engines/table.h); 0: of an engine that has none */
 };
-
-_Static_assert(sizeof(struct packet_event) == PACKET_EVENT_BYTES, "upfml/bpf/events.py differs");
-_Static_assert(sizeof(struct decision_event) == DECISION_EVENT_BYTES, "upfml/bpf/events.py differs");

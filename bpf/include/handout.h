@@ -24,13 +24,13 @@ static void hand_out(struct xdp_md *ctx, const struct n3_packet *packet, u64 now
 		.t_sent_ns = step_ns(now_ns),
 		.iat_ns = iat_ns,
 		.teid = packet->gtpu.teid,
-		.length = packet->length,
-		.tcp_sequence = packet->tcp_sequence,
-		.tcp_acknowledgement = packet->tcp_acknowledgement,
+		.length_bytes = packet->length,
+		.tcp_seq = packet->tcp_sequence,
+		.tcp_ack = packet->tcp_acknowledgement,
 		.tcp_window = packet->tcp_window,
 		.qfi = packet->gtpu.qfi,
 		.tcp_flags = packet->tcp_flags,
-		.tcp_data_offset = packet->tcp_data_offset,
+		.tcp_data_offset_bytes = packet->tcp_data_offset,
 	};
 
 #ifdef RING_PAGES

@@ -64,7 +64,7 @@ class Classifier:
 
 
 def test_ring_and_perf_buffers_bring_the_same_decisions(model: Path) -> None:
-    frame, columns = new_flow(), ["window", "packets", "predicted", "iat_mean", "iat_var", "t_packet_ns"]
+    frame, columns = new_flow(), ["window", "packets", "predicted", "features", "t_packet_ns"]
     brought = []
     for delivery in (Delivery(), Delivery("perf", pages=64)):
         classifier, gathered = Classifier(model, delivery), Gathered()

@@ -1,6 +1,6 @@
 """What the kernel sends to user space, as numpy types; the C side is bpf/include/events.h.
 
-The sizes of both are compared by the C compiler at every load (bpf.Module passes them in).
+The C compiler compares both, member by member, whenever it compiles a program with them (base/layout.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import layout, tables
 from upfml.base.flowkey import FIVE_TUPLE, flow_id
 
 FLOW_KEY = np.dtype(
@@ -45,11 +45,13 @@ PACKET_EVENT = np.dtype(
     align=True,
 )
 
+FEATURES = np.dtype([(name, "<i8") for name in tables.FEATURES])
+
 DECISION_EVENT = np.dtype(
     [
         ("key", FLOW_KEY),
         ("window", "<u8"),
-        *((name, "<i8") for name in tables.FEATURES),
+        ("features", FEATURES),
         ("t_packet_ns", "<u8"),
         ("t_start_ns", "<u8"),
         ("t_features_ns", "<u8"),
@@ -61,6 +63,8 @@ DECISION_EVENT = np.dtype(
     ],
     align=True,
 )
+
+MIRRORS: layout.Mirrors = {"packet_event": PACKET_EVENT, "decision_event": DECISION_EVENT}
 
 
 def _address(raw: bytes) -> str:
@@ -118,10 +122,9 @@ def decisions_table(
     index, keys = _by_flow(events)
     names = pd.Series([flow_name(key) for key in keys], dtype="str")
     rows = pd.DataFrame({"flow": names.iloc[index].reset_index(drop=True)})
-    same = ["window", "packets", *tables.FEATURES, "predicted", "model"]
-    same += ["t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns"]
-    for name in same:
-        rows[name] = events[name]
+    same = ["window", "packets", "predicted", "model", "t_packet_ns", "t_start_ns", "t_features_ns", "t_label_ns"]
+    rows = rows.assign(**{name: events[name] for name in same})
+    rows = rows.assign(**{name: events["features"][name] for name in tables.FEATURES})
     last = np.array([(untold_after or {}).get(key, 0) for key in keys], np.int64)
     before_next = pd.Series(events["untold"].astype(np.int64)).groupby(index).shift(-1)
     rows["repeats"] = before_next.fillna(pd.Series(last[index])).astype(np.int64)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upfml.base import layout
 from upfml.base.errors import UserError
 from upfml.bpf import events, headers
 from upfml.bpf.syscall import BPF_PROG_LOAD, ProgInfo, ProgLoadAttr, bpf, prog_info
@@ -106,13 +107,10 @@ class Module:
         except ImportError as error:
             raise UserError(f"BCC is not there: {error}", "run `make setup`") from error
         os.environ.update(headers.find().environment)
-        constants: dict[str, int | str | None] = {
-            "PACKET_EVENT_BYTES": events.PACKET_EVENT.itemsize,
-            "DECISION_EVENT_BYTES": events.DECISION_EVENT.itemsize,
-            **(defines or {}),
-        }
+        constants = dict(defines or {})
         flags = [f"-D{name}" if value is None else f"-D{name}={value}" for name, value in constants.items()]
         text = amalgamate(SOURCES / source, [SOURCES, *include])
+        text += layout.assertions({name: kind for name, kind in events.MIRRORS.items() if f"struct {name} {{" in text})
         try:
             self._bcc = bcc.BPF(text=text.encode(), cflags=[*flags, "-Wno-macro-redefined"])
         except Exception as error:  # BCC raises nothing narrower

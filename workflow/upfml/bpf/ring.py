@@ -58,7 +58,7 @@ class Ring:
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = gcc.library(_SOURCE)
+    library = gcc.library(_SOURCE, mirrors={"ring": Pages})
     library.ring_take.argtypes = [ctypes.POINTER(Pages), ctypes.c_void_p, ctypes.c_uint64]
     library.ring_take.restype = ctypes.c_uint64
     return library

@@ -125,7 +125,7 @@ def one_cpu() -> Iterator[int]:
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = gcc.library(SOURCE)
+    library = gcc.library(SOURCE, mirrors={"record": RECORD})
     library.testrun_batch.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     library.testrun_batch.restype = ctypes.c_size_t
     return library

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from pyroute2 import IPRoute
 
-from upfml.base import tables
+from upfml.base import layout, tables
 from upfml.base.errors import UserError
 from upfml.bpf.module import Module
 from upfml.classify import compiled
@@ -59,15 +59,15 @@ class AfXdp:
         self.module = Module("afxdp.bpf.c", {"STAMP_STEPS": None})
         self.program = self.module.load("redirect")
         self._uplink = uplink
-        self._c = compiled.library(_SOURCE, model, definition, when, "-lxdp", "-lbpf")
+        self._c = compiled.library(
+            _SOURCE, model, definition, when, "-lxdp", "-lbpf", mirrors={"afxdp": layout.Beginning(_Afxdp)}
+        )
         state = ctypes.POINTER(_Afxdp)
         self._c.afxdp_new.argtypes = [ctypes.POINTER(ctypes.c_uint32), ctypes.c_size_t]
         self._c.afxdp_new.restype = state
         self._c.afxdp_open.argtypes = [state, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
         self._c.afxdp_wait.argtypes = [state, ctypes.c_uint64]
         self._c.afxdp_dropped.argtypes = [state, ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_uint64)]
-        for name in ("drain", "forget", "close", "free"):
-            self._c[f"afxdp_{name}"].argtypes = [state]
         teids = (ctypes.c_uint32 * len(uplink.teids))(*uplink.teids)
         self._afxdp = self._c.afxdp_new(teids, len(teids))
         weakref.finalize(self, self._c.afxdp_free, self._afxdp)

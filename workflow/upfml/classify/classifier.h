@@ -22,8 +22,6 @@ struct decision {
 	u64 t_sent_ns; /* the kernel sent the packet, or its event, to user space */
 };
 
-_Static_assert(sizeof(struct decision) == DECISION_BYTES, "classify/compiled.py differs");
-
 /* Decisions are kept in chunks: there is always room, and none is ever moved. */
 struct chunk {
 	struct chunk *before;

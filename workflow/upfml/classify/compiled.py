@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from upfml.base import gcc, tables
+from upfml.base import gcc, layout, tables
 from upfml.bpf import events, module
 from upfml.classify import inputs
 from upfml.packets.features import Definition
@@ -21,32 +21,39 @@ _DECISION = np.dtype([("event", events.DECISION_EVENT), ("t_sent_ns", "<u8")])
 """struct decision of classifier.h."""
 
 
+class _Flows(ctypes.Structure):
+    """struct flows of flows.h."""
+
+    _fields_ = [("slots", ctypes.c_void_p), ("size", ctypes.c_size_t), ("count", ctypes.c_size_t)]
+
+
 class Classifier(ctypes.Structure):
     """struct classifier of classifier.h."""
 
     _fields_ = [
-        ("slots", ctypes.c_void_p),
-        ("size", ctypes.c_size_t),
-        ("count", ctypes.c_size_t),
+        ("flows", _Flows),
         ("latest", ctypes.c_void_p),
         ("decided", ctypes.c_uint64),
         ("counters", ctypes.c_uint64 * len(module.counter_names())),
     ]
 
 
-def library(source: Path, model: Path, definition: Definition, when: str, *options: str) -> ctypes.CDLL:
+_MIRRORS: layout.Mirrors = {**events.MIRRORS, "decision": _DECISION, "classifier": Classifier}
+
+
+def library(
+    source: Path, model: Path, definition: Definition, when: str, *options: str, mirrors: layout.Mirrors
+) -> ctypes.CDLL:
     """`source` (C that includes classifier.h), compiled with the model of a folder of convert.write.
 
-    `when` is window or packet, `options` are gcc's. Not kept: what it is made of is never out of date, and gcc takes
-    less than a second. Raises UserError when the model has other features than windows, and when gcc fails.
+    `when` is window or packet, `options` are gcc's, `mirrors` are of structs in `source`. Not kept: what it is made of
+    is never out of date, and gcc takes less than a second. Raises UserError when the model has other features than
+    windows, and when gcc fails.
     """
     inputs.check(model)
     defines: dict[str, int | str | None] = {
         **definition.defines(),
         "MODEL_FEATURES": len(tables.FEATURES),
-        "PACKET_EVENT_BYTES": events.PACKET_EVENT.itemsize,
-        "DECISION_EVENT_BYTES": events.DECISION_EVENT.itemsize,
-        "DECISION_BYTES": _DECISION.itemsize,
     }
     if when == "packet":
         defines["CLASSIFY_PACKETS"] = ""
@@ -62,6 +69,7 @@ def library(source: Path, model: Path, definition: Definition, when: str, *optio
             *(f"-D{name}={value}" for name, value in defines.items()),
             *(f"-I{path}" for path in folders),
             *options,
+            mirrors={**_MIRRORS, **mirrors},
         )
         loaded = ctypes.CDLL(str(made), use_errno=True)
     loaded.classifier_copy.argtypes = [ctypes.POINTER(Classifier), ctypes.c_void_p]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import layout, tables
 from upfml.bpf import events
 from upfml.bpf.module import Module
 from upfml.bpf.ring import Pages, Ring
@@ -38,6 +38,9 @@ class _Native(ctypes.Structure):
     ]
 
 
+_MIRRORS: layout.Mirrors = {"native": layout.Beginning(_Native), "ring": Pages}
+
+
 class NativeClassifier:
     """From the collector's events to decisions, in C. As UserClassifier in all that it is asked."""
 
@@ -49,7 +52,7 @@ class NativeClassifier:
         `lost` says how many events will never come; it is asked only when a packet has waited long for its predecessor.
         Raises UserError when the model has other features than windows, and when gcc is missing.
         """
-        self.library = compiled.library(_SOURCE, model, definition, when)
+        self.library = compiled.library(_SOURCE, model, definition, when, mirrors=_MIRRORS)
         self.library.native_open.argtypes = [ctypes.c_uint64, _Lost]
         self.library.native_open.restype = ctypes.POINTER(_Native)
         self.library.native_take.argtypes = [ctypes.POINTER(_Native), ctypes.c_void_p, ctypes.c_size_t]

@@ -28,7 +28,7 @@ import emlearn
 import numpy as np
 from numpy.typing import NDArray
 
-from upfml.base import gcc, tables
+from upfml.base import gcc, layout, tables
 from upfml.base.errors import UserError
 from upfml.model.engines import inline, table, tailcall
 from upfml.model.kinds import TreeModel, check_for_c, trees_of
@@ -215,6 +215,7 @@ def write(
         facts, image = table.image(table.Trees(trees, limits, [leaf_votes(tree, voting) for tree in trees]))
         with tables.whole_file(folder / "forest.bin") as partial:
             partial.write_bytes(image)
+        files["engine.h"] += layout.assertions({"forest_header": table.header(features)})
     else:
         files["forest.h"] += for_kernel(model)
     if engine == "tailcall":

@@ -11,7 +11,7 @@ import numpy as np
 
 from upfml.base import gcc
 from upfml.base.errors import UserError
-from upfml.bpf.testrun import FRAME_BYTES_MAX
+from upfml.bpf.testrun import FRAME_BYTES_MAX, RECORD
 from upfml.packets import frames
 
 SOURCE = Path(__file__).with_name("capturefile.c")
@@ -104,7 +104,7 @@ def libpcap_version() -> str:
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = gcc.library(SOURCE, "-lpcap")
+    library = gcc.library(SOURCE, "-lpcap", mirrors={"totals": Totals, "record": RECORD})
     text, capture = ctypes.c_char_p, ctypes.POINTER(Totals)  # the totals are a capture's first member
     library.capture_open.argtypes = [text, text, ctypes.c_uint32, text]
     library.capture_open.restype = capture

@@ -93,11 +93,11 @@ def image(forest: Trees) -> tuple[dict[str, Any], bytes]:
             "train a smaller forest",
         )
     classes = forest.votes[0].shape[1]
-    header = np.zeros(1, _header(features))
-    made = _Image(header.nbytes)
-    header["trees"], header["levels"] = len(forest.trees), levels
-    header["votes_of_0"] = len(forest.trees) * SOFT_ONE
-    _add_thresholds(made, header, limits)
+    head = np.zeros(1, header(features))
+    made = _Image(head.nbytes)
+    head["trees"], head["levels"] = len(forest.trees), levels
+    head["votes_of_0"] = len(forest.trees) * SOFT_ONE
+    _add_thresholds(made, head, limits)
     searched = made.size
     words = sum(_words(tree) for tree in forest.trees)
     words += -words % WORDS_AT_ONCE
@@ -106,16 +106,16 @@ def image(forest: Trees) -> tuple[dict[str, Any], bytes]:
     row_bytes = words * (8 * rows + slots_bytes)
     if words <= WORDS_MAX and row_bytes <= BITVECTOR_BYTES_MAX:
         form = "bitvectors"
-        header["form"], header["words"], header["stride"] = 0, words, words * 8
-        _add_bitvectors(made, header, forest, limits)
+        head["form"], head["words"], head["stride"] = 0, words, words * 8
+        _add_bitvectors(made, head, forest, limits)
     else:
         form = "nodes"
         log.info(
             "as bitvectors the forest would take %d words of %d (%.0f MiB of %.0f): its nodes are walked instead",
             words, WORDS_MAX, row_bytes / 2**20, BITVECTOR_BYTES_MAX / 2**20,
         )  # fmt: skip
-        header["form"], header["stride"] = 1, 1
-        _add_nodes(made, header, forest, limits)
+        head["form"], head["stride"] = 1, 1
+        _add_nodes(made, head, forest, limits)
     if made.size > _TABLE_BYTES_MAX:
         raise UserError(
             f"the forest takes {made.size} bytes; a table holds {_TABLE_BYTES_MAX}", "train a smaller forest"
@@ -123,11 +123,11 @@ def image(forest: Trees) -> tuple[dict[str, Any], bytes]:
     # Thresholds are in the first half, and a search in as many steps as stay there: what is not needed costs a jump.
     size = max(_TABLE_BYTES_MIN, 1 << (max(made.size, 2 * searched) - 1).bit_length())
     room = {"TABLE_BYTES": size, "TABLE_STEPS": (size // 16).bit_length() - 1, "TABLE_LEVELS": int(levels)}
-    return {"form": form, "room": room}, made.bytes(header.tobytes())
+    return {"form": form, "room": room}, made.bytes(head.tobytes())
 
 
-def _header(features: int) -> np.dtype[Any]:
-    """struct forest_header."""
+def header(features: int) -> np.dtype[Any]:
+    """struct forest_header of bpf/engines/table.h, for a model of so many features."""
     numbers = ["form", "steps", "words", "trees", "levels", "nodes", "votes", "stride"]
     by_sign = np.dtype([("thresholds", "<u8", 2), ("first", "<u8", 2)])
     return np.dtype([*((name, "<u4") for name in numbers), ("votes_of_0", "<i8"), ("features", by_sign, (features,))])
