@@ -1,6 +1,9 @@
 """`snakemake --lint`, in which every complaint counts but one: that a rule names no conda environment or container.
 
-All software is locked in envs/ and installed by `make setup`; a second description that nobody runs would go stale.
+All software is locked in envs/ and installed by `make setup`. A conda environment or a container would be a second
+description, and a false one: BCC comes with Debian's own Python only, and programs go into the machine's kernel.
+The catalogue of Snakemake workflows shows this complaint; config/README.md explains it there.
+
 Status 1 when a complaint is left, or when Snakemake cannot read the workflow.
 """
 

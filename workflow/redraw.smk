@@ -2,7 +2,7 @@
 
 import json
 
-from upfml.report.archive import DRAWINGS
+from upfml.report.drawings import DRAWINGS
 
 with open(DRAWINGS) as file:
     drawings = json.load(file)

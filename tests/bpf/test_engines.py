@@ -13,7 +13,7 @@ from tests.bpf.test_classify import new_flow
 from tests.bpf.test_forest_exact import KernelForest
 from tests.forests import FORESTS, around_thresholds, at_ends, converted, forest_between, noisy_forest
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.bpf.events import DECISION_EVENT
 from upfml.bpf.flowtable import FlowTable
@@ -52,7 +52,7 @@ def as_table(forest: object, folder: Path, voting: Voting = "soft") -> Path:
 def test_auto_makes_parts_that_load(voting: Voting, tmp_path: Path) -> None:
     forest = noisy_forest(trees=30, depth=15)
     folder = converted(forest, tmp_path, division="auto", voting=voting)
-    parts = tables.read_json(folder / "parts.json")["parts"]
+    parts = files.read_json(folder / "parts.json")["parts"]
     assert len(parts) > 1
     in_kernel = KernelForest(folder)
     assert len(in_kernel.programs) == 1 + len(parts)
@@ -107,7 +107,7 @@ def test_one_compiled_program_for_all_forests(
     for number, name in enumerate(OF_WINDOWS):
         forest = FORESTS[name]
         folder = as_table(forest, tmp_path / str(number), voting)
-        assert tables.read_json(folder / "parts.json")["form"] == form
+        assert files.read_json(folder / "parts.json")["form"] == form
         kernel.swap(in_kernel.module, folder)
         around = np.random.default_rng(0).permutation(around_thresholds(forest))[:2_000]
         samples = np.concatenate([around, at_ends(forest.n_features_in_, 200)])
@@ -131,7 +131,7 @@ def test_the_largest_forest(tmp_path: Path) -> None:
     """500 trees of depth 20: walked, verified in less than 100,000 steps, swapped in, and right."""
     forest = noisy_forest(trees=500, depth=20, rows=2_000)
     folder = as_table(forest, tmp_path)
-    assert tables.read_json(folder / "parts.json")["form"] == "nodes"
+    assert files.read_json(folder / "parts.json")["form"] == "nodes"
     in_kernel = KernelForest(folder)
     assert all(program.verified_instructions < 100_000 for program in in_kernel.programs)
     kernel.swap(in_kernel.module, folder)

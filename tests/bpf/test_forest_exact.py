@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.forests import EVERY_TIED, FORESTS, around_thresholds, at_ends, converted, noisy_forest, tied_forest
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.bpf.flowtable import FlowTable
 from upfml.bpf.module import fill
 from upfml.bpf.testrun import TestRun
@@ -84,10 +84,10 @@ def test_kernel_decides_as_scikit_learn(
     in_kernel = KernelForest(converted(forest, tmp_path, engine=engine, voting=voting))
     assert in_kernel(samples) == wanted
     if engine == "table":
-        assert tables.read_json(tmp_path / "parts.json")["form"] == "bitvectors"
+        assert files.read_json(tmp_path / "parts.json")["form"] == "bitvectors"
         monkeypatch.setattr(table_engine, "BITVECTOR_BYTES_MAX", 0)
         kernel.swap(in_kernel.module, converted(forest, tmp_path, engine=engine, voting=voting))
-        assert tables.read_json(tmp_path / "parts.json")["form"] == "nodes"
+        assert files.read_json(tmp_path / "parts.json")["form"] == "nodes"
         assert in_kernel(samples) == wanted
 
 

@@ -18,7 +18,8 @@ from tests.captures import COOKED, ETHERNET, START_NS, WIFI, traffic, tunnelled,
 from tests.forests import converted, noisy_forest
 from tests.waiting import until
 
-from upfml.base import tables
+from upfml.base import files, tables
+from upfml.base.classes import EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.base.flowkey import TCP, UDP
 from upfml.bpf.flowtable import FlowTable
@@ -70,7 +71,7 @@ def replayed(made: list[tuple[int, bytes]], model: Path, tmp_path_factory: pytes
 
 
 def test_every_packet_is_in_the_table_in_order(replayed: Path, made: list[tuple[int, bytes]]) -> None:
-    packets = tables.read(replayed / "packets.parquet", tables.PACKETS)
+    packets = files.read(replayed / "packets.parquet", tables.PACKETS)
     assert packets["t_ns"].tolist() == [t_ns for t_ns, _ in made]
     assert packets["length_bytes"].tolist() == [len(inner) for _, inner in made]
     assert packets["src_port"].tolist() == [int.from_bytes(inner[20:22]) for _, inner in made]
@@ -79,8 +80,8 @@ def test_every_packet_is_in_the_table_in_order(replayed: Path, made: list[tuple[
 
 
 def test_windows_are_those_of_the_definition(replayed: Path) -> None:
-    packets = tables.read(replayed / "packets.parquet", tables.PACKETS)
-    closed = tables.read(replayed / "windows.parquet", tables.CLOSED_WINDOWS)
+    packets = files.read(replayed / "packets.parquet", tables.PACKETS)
+    closed = files.read(replayed / "windows.parquet", tables.CLOSED_WINDOWS)
     expected = windows.closed(packets, DEFINITION)
     columns = list(tables.CLOSED_WINDOWS.columns)
     left, right = (frame[columns].sort_values(["flow", "window"], ignore_index=True) for frame in (closed, expected))
@@ -90,8 +91,8 @@ def test_windows_are_those_of_the_definition(replayed: Path) -> None:
 
 def test_decisions_are_those_of_a_replay_of_the_table(replayed: Path, model: Path) -> None:
     """The packets table through the classifier, as the sweep does it, and the capture: the same decisions."""
-    packets = tables.read(replayed / "packets.parquet", tables.PACKETS)
-    decisions = tables.read(replayed / "decisions.parquet", tables.DECISIONS)
+    packets = files.read(replayed / "packets.parquet", tables.PACKETS)
+    decisions = files.read(replayed / "decisions.parquet", tables.DECISIONS)
     again, programs, counters = feed.classify(packets, model, DEFINITION, "window", FlowTable())
     assert counters["event_sent"] == len(again)
     assert [program.name for program in programs][:1] == ["classify"]
@@ -102,8 +103,8 @@ def test_decisions_are_those_of_a_replay_of_the_table(replayed: Path, model: Pat
 
 
 def test_the_summary_adds_up(replayed: Path, made: list[tuple[int, bytes]]) -> None:
-    summary = tables.read_json(replayed / "summary.json")
-    decisions = tables.read(replayed / "decisions.parquet", tables.DECISIONS)
+    summary = files.read_json(replayed / "summary.json")
+    decisions = files.read(replayed / "decisions.parquet", tables.DECISIONS)
     assert summary["packets"] == summary["counters"]["collector"]["flow"] == len(made)
     assert summary["counters"]["classifier"]["flow"] == len(made)
     assert summary["bytes"] == sum(len(frame) for _, frame in tunnelled(made))
@@ -117,7 +118,7 @@ def test_the_summary_adds_up(replayed: Path, made: list[tuple[int, bytes]]) -> N
         0,
     )
     assert summary["windows"] == len(decisions) == sum(summary["decisions"].values())
-    assert summary["decisions"]["eMBB"] == (decisions["predicted"] == tables.EMBB).sum()
+    assert summary["decisions"]["eMBB"] == (decisions["predicted"] == EMBB).sum()
     assert summary["kernel"] == os.uname().release
     assert summary["link_type"] == "EN10MB"
 
@@ -131,7 +132,7 @@ def test_plain_ip_gives_the_same_windows(
     summary = through(capture, model, tmp_path / "out", plain=True)
     assert summary["plain"]
     for name, schema in (("windows", tables.CLOSED_WINDOWS), ("packets", tables.PACKETS)):
-        here, there = (tables.read(folder / f"{name}.parquet", schema) for folder in (tmp_path / "out", replayed))
+        here, there = (files.read(folder / f"{name}.parquet", schema) for folder in (tmp_path / "out", replayed))
         tunnel = [column for column in ("teid", "qfi") if column in here]
         pd.testing.assert_frame_equal(here.drop(columns=tunnel), there.drop(columns=tunnel))
 
@@ -171,8 +172,8 @@ def test_public_captures(path: Path, model: Path, tmp_path: Path, capsys: pytest
         assert path.stem in ("gtp10_not_0xff", "gtp-u")  # echo requests, and ICMP inside
         assert not (tmp_path / "out").exists()
     else:
-        packets = tables.read(tmp_path / "out/packets.parquet", tables.PACKETS)
-        summary = tables.read_json(tmp_path / "out/summary.json")
+        packets = files.read(tmp_path / "out/packets.parquet", tables.PACKETS)
+        summary = files.read_json(tmp_path / "out/summary.json")
         assert 0 < len(packets) == summary["counters"]["collector"]["flow"] <= summary["packets"]
 
 
@@ -214,7 +215,7 @@ def test_what_cannot_be_replayed_is_said_in_one_line(
 
 
 def test_a_model_that_does_not_say_its_definition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tables.write_json({"parts": [[0]]}, tmp_path / "model/parts.json")
+    files.write_json({"parts": [[0]]}, tmp_path / "model/parts.json")
     status, said = main(tmp_path / "a.pcap", tmp_path / "model", tmp_path / "out", capsys)
     assert status == 1
     assert "lacks 'window_ns'" in said
@@ -257,18 +258,18 @@ def test_a_training_trace_of_two_captures(tmp_path: Path) -> None:
     plain = write_pcap(tmp_path / "control.pcap", [(t, bytes(12) + b"\x08\x00" + inner) for t, inner in control])
     described = {"file": str(n3), "label": "eMBB"}, {"file": str(plain), "label": "URLLC", "plain": True}
     captures.training_trace(config(*described), tmp_path, silent)
-    packets = tables.read(tmp_path / "packets.parquet", tables.PACKETS)
-    flows = tables.read(tmp_path / "flows.parquet", tables.FLOWS)
-    run = tables.read_json(tmp_path / "run.json")
+    packets = files.read(tmp_path / "packets.parquet", tables.PACKETS)
+    flows = files.read(tmp_path / "flows.parquet", tables.FLOWS)
+    run = files.read_json(tmp_path / "run.json")
     assert packets["t_ns"].tolist() == [t for t, _ in [*video, *control]]
     assert dict(zip(flows["src_port"], flows["label"], strict=True)) == {
-        **dict.fromkeys((11, 12), tables.EMBB), **dict.fromkeys((1, 2, 3), tables.URLLC)
+        **dict.fromkeys((11, 12), EMBB), **dict.fromkeys((1, 2, 3), URLLC)
     }  # fmt: skip
     assert set(flows["application"]) == {"replayed"}
     assert flows[["period_ms", "payload_bytes"]].isna().all(axis=None)
     assert [(capture["label"], capture["packets"]) for capture in run["captures"]] == [("eMBB", 200), ("URLLC", 300)]
-    assert tables.read_json(tmp_path / "loss.json") == {"received": 500, "lost": 0, "rate": 0.0}
-    assert tables.read_json(tmp_path / "provenance.json")["config_sha256"]
+    assert files.read_json(tmp_path / "loss.json") == {"received": 500, "lost": 0, "rate": 0.0}
+    assert files.read_json(tmp_path / "provenance.json")["config_sha256"]
 
 
 def test_a_flow_in_two_captures_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tests.forests import converted, noisy_forest
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.flowkey import UDP
 from upfml.bpf.flowtable import FlowTable
 from upfml.model.baselines import Baselines
@@ -72,5 +72,5 @@ def test_a_forest_that_the_verifier_refuses(trace: tuple[pd.DataFrame, pd.DataFr
     assert row["status"] == "refused"
     assert str(row["refused_reason"]).startswith("the kernel refuses forest_part_0: ")
     frame = pd.DataFrame([{"max_depth": 20, "n_estimators": 36, **row}])
-    tables.write(tables.typed(frame, tables.SWEEP), tmp_path / "sweep.parquet", tables.SWEEP)
-    assert tables.read(tmp_path / "sweep.parquet", tables.SWEEP)["accuracy_kernel"].isna().all()
+    files.write(tables.typed(frame, tables.SWEEP), tmp_path / "sweep.parquet", tables.SWEEP)
+    assert files.read(tmp_path / "sweep.parquet", tables.SWEEP)["accuracy_kernel"].isna().all()

@@ -21,6 +21,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from upfml.report.manual import run
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -102,6 +104,13 @@ def test_page_opens_with_its_pictures_and_asks_no_other_host(browser: Chrome, ad
 def test_nothing_generated_is_missing(site: Path) -> None:
     for page in site.rglob("*.html"):
         assert "<!-- generated" not in page.read_text(), page
+
+
+def test_a_finished_run_fills_the_pages(finished: Path) -> None:
+    _, wanting = run.texts(finished / "results")
+    of_other_commands = {"inference", "path", "delivery", "saturation", "lock", "kernels"}
+    of_arms_left_out = {name for name, why in wanting.items() if "nothing of arm" in why}
+    assert set(wanting) == of_other_commands | of_arms_left_out
 
 
 @pytest.mark.parametrize("width", [400, 1300])

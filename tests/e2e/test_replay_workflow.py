@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.captures import traffic, tunnelled, write_pcap
 
-from upfml.base import tables
+from upfml.base import files, tables
+from upfml.base.classes import EMBB, URLLC
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]
@@ -56,14 +57,14 @@ def test_everything_that_needs_no_live_run_is_made(finished: Path) -> None:
 
 
 def test_flows_have_the_labels_of_their_captures(finished: Path) -> None:
-    flows = tables.read(finished / "results/capture/flows.parquet", tables.FLOWS)
-    assert flows.groupby("label").size().to_dict() == {tables.URLLC: 6, tables.EMBB: 6}
+    flows = files.read(finished / "results/capture/flows.parquet", tables.FLOWS)
+    assert flows.groupby("label").size().to_dict() == {URLLC: 6, EMBB: 6}
     run = json.loads((finished / "results/capture/run.json").read_text())
     assert [capture["file"] for capture in run["captures"]] == ["traces/video.pcap", "traces/control.pcap"]
 
 
 def test_the_model_learns_the_captures(finished: Path) -> None:
-    sweep = tables.read(finished / "results/sweep/sweep.parquet", tables.SWEEP)
+    sweep = files.read(finished / "results/sweep/sweep.parquet", tables.SWEEP)
     assert len(sweep) == 1
     assert sweep["accuracy_kernel"].item() == sweep["accuracy_user"].item() > 0.95
 

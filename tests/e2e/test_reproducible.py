@@ -17,7 +17,7 @@ import pytest
 from tests.captures import traffic, tunnelled, write_pcap
 from tests.e2e.workflow import ROOT
 
-from upfml.base import tables
+from upfml.base import files, tables
 
 SETTINGS = """\
 replay:
@@ -79,7 +79,7 @@ def digests(folder: Path, pattern: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "files"),
+    ("pattern", "count"),
     [
         ("results/capture/*.parquet", 2),
         ("results/windows/*", 2),
@@ -91,16 +91,16 @@ def digests(folder: Path, pattern: str) -> dict[str, str]:
         ("replayed-*/windows.parquet", 2),
     ],
 )
-def test_files_are_the_same_to_the_byte(twice: tuple[Path, Path], pattern: str, files: int) -> None:
+def test_files_are_the_same_to_the_byte(twice: tuple[Path, Path], pattern: str, count: int) -> None:
     first, second = (digests(folder, pattern) for folder in twice)
-    assert len(first) == files
+    assert len(first) == count
     assert first == second
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_decisions_are_the_same_but_for_clock_readings(twice: tuple[Path, Path], engine: str) -> None:
     first, second = (
-        tables.read(folder / f"replayed-{engine}/decisions.parquet", tables.DECISIONS).drop(columns=CLOCK_READINGS)
+        files.read(folder / f"replayed-{engine}/decisions.parquet", tables.DECISIONS).drop(columns=CLOCK_READINGS)
         for folder in twice
     )
     assert len(first) > 50

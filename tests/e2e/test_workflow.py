@@ -12,7 +12,8 @@ import pytest
 import yaml
 from tests.e2e.workflow import CONFIG, ROOT, gone, namespaces, snakemake
 
-from upfml.base import tables
+from upfml.base import files, tables
+from upfml.base.classes import NEITHER, URLLC
 
 FIGURES = [
     *("traffic", "accuracy", "latency", "cpu_usage", "context_switches", "sweep"),
@@ -62,14 +63,14 @@ def batch(finished: Path) -> Path:
 
 @pytest.mark.parametrize("arm", ["none", *DECIDING])
 def test_every_arm_has_a_turn_in_every_trial(batch: Path, arm: str) -> None:
-    turns = tables.read(batch / "turns.parquet", tables.TURNS)
+    turns = files.read(batch / "turns.parquet", tables.TURNS)
     mine = turns[turns["arm"] == arm]
     assert sorted(mine["trial"]) == [1, 2]
     assert ((mine["end_ns"] - mine["start_ns"]).between(2.9e9, 4e9)).all()
     assert (mine["n3_packets"] > 1000).all()
     assert (mine["run_cnt"] > 0).all() == (arm != "none")
     assert (mine["lost"] >= 0).all()
-    samples = tables.read(batch / "samples.parquet", tables.TURN_SAMPLES)
+    samples = files.read(batch / "samples.parquet", tables.TURN_SAMPLES)
     seconds = samples[samples["arm"] == arm]
     assert {"mpstat", "pidstat", "procstat", "psutil"} == set(seconds["source"])
     per_turn = seconds[(seconds["source"] == "mpstat") & (seconds["entity"] == "cpu-all")].groupby("trial").size()
@@ -78,7 +79,7 @@ def test_every_arm_has_a_turn_in_every_trial(batch: Path, arm: str) -> None:
 
 
 def test_turns_of_a_trial_follow_one_another(batch: Path) -> None:
-    for _, trial in tables.read(batch / "turns.parquet", tables.TURNS).groupby("trial"):
+    for _, trial in files.read(batch / "turns.parquet", tables.TURNS).groupby("trial"):
         ordered = trial.sort_values("place")
         assert (ordered["start_ns"].to_numpy()[1:] > ordered["end_ns"].to_numpy()[:-1]).all()
         assert list(ordered["place"]) == list(range(1 + len(DECIDING)))
@@ -95,9 +96,9 @@ def test_a_batch_says_how_it_was_run(batch: Path) -> None:
 
 @pytest.mark.parametrize("arm", DECIDING)
 def test_decisions_are_of_the_arms_turns_and_in_order(batch: Path, arm: str) -> None:
-    decisions = tables.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
+    decisions = files.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
     decisions = decisions[decisions["arm"] == arm]
-    turns = tables.read(batch / "turns.parquet", tables.TURNS)
+    turns = files.read(batch / "turns.parquet", tables.TURNS)
     within = decisions.merge(turns[turns["arm"] == arm], on="trial")
     assert within["t_packet_ns"].between(within["start_ns"], within["end_ns"]).all()
     assert (decisions.groupby("trial").size() > 50).all()
@@ -109,8 +110,8 @@ def test_decisions_are_of_the_arms_turns_and_in_order(batch: Path, arm: str) -> 
 
 def test_user_and_kernel_classified_the_same_flows(batch: Path) -> None:
     """The same traffic: the same control flows, each seen in nearly every window, by both arms."""
-    decisions = tables.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
-    urllc = decisions[decisions["label"] == tables.URLLC]
+    decisions = files.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
+    urllc = decisions[decisions["label"] == URLLC]
     windows = {arm: urllc[urllc["arm"] == arm].groupby(["trial", "flow"]).size() for arm in ("user", "kernel")}
     assert set(windows["user"].index) == set(windows["kernel"].index)
     assert (windows["user"] - windows["kernel"]).abs().max() <= 2
@@ -150,9 +151,9 @@ def test_what_the_papers_loss_is_stands_in_words(finished: Path) -> None:
 def test_scenarios_are_judged_beside_the_baselines(finished: Path) -> None:
     found = json.loads((finished / "results/generalise.json").read_text())["scenarios"]
     assert [each["scenario"] for each in found] == ["held-out", "bottleneck", "other-applications"]
-    judged = tables.read(finished / "results/generalise.parquet", tables.JUDGED)
+    judged = files.read(finished / "results/generalise.parquet", tables.JUDGED)
     for each in found:
-        counted = judged[(judged["scenario"] == each["scenario"]) & (judged["label"] != tables.NEITHER)]
+        counted = judged[(judged["scenario"] == each["scenario"]) & (judged["label"] != NEITHER)]
         assert each["windows"] == len(counted) > 50
         for name, scores in each["classifiers"].items():
             assert scores["accuracy_pct"] == pytest.approx(100 * (counted[name] == counted["label"]).mean())
@@ -192,7 +193,7 @@ def test_paper_vs_here_has_the_papers_numbers(finished: Path) -> None:
 
 
 def test_the_load_has_every_arm_in_every_sweep(finished: Path) -> None:
-    load = tables.read(finished / "results/load/load.parquet", tables.LOAD)
+    load = files.read(finished / "results/load/load.parquet", tables.LOAD)
     assert len(load) == 3 * 4  # arms, values
     breaks = json.loads((finished / "results/load/breaks.json").read_text())
     assert set(breaks["sweeps"]) <= {"rate", "flows", "period"}
@@ -201,7 +202,7 @@ def test_the_load_has_every_arm_in_every_sweep(finished: Path) -> None:
 
 
 def test_the_sweep_has_every_point(finished: Path) -> None:
-    sweep = tables.read(finished / "results/sweep/sweep.parquet", tables.SWEEP)
+    sweep = files.read(finished / "results/sweep/sweep.parquet", tables.SWEEP)
     assert sorted(zip(sweep["max_depth"], sweep["n_estimators"], strict=True)) == [(3, 3), (3, 10), (10, 3), (10, 10)]
     assert (sweep["status"] == "loaded").all()
     assert (sweep["accuracy_kernel"] == sweep["accuracy_user"]).all()  # the same C on the same windows
@@ -213,8 +214,8 @@ def test_the_collector_and_the_replayed_classifier_see_the_same_windows(finished
     from upfml.packets.features import Definition
     from upfml.replay import feed
 
-    packets = tables.read(finished / "results/capture/packets.parquet", tables.PACKETS)
-    windows = tables.read(finished / "results/windows/windows.parquet", tables.WINDOWS)
+    packets = files.read(finished / "results/capture/packets.parquet", tables.PACKETS)
+    windows = files.read(finished / "results/windows/windows.parquet", tables.WINDOWS)
     model = finished / "results/convert" / POINT
     decisions, _, counters = feed.classify(packets, model, Definition(500_000_000, 1_000), "window", FlowTable())
     assert counters["event_lost"] == 0

@@ -13,7 +13,7 @@ import yaml
 from tests.e2e.workflow import CONFIG, ROOT, snakemake
 from tests.testbed.machines import ADDRESSES, Testbed
 
-from upfml.base import tables
+from upfml.base import files, tables
 
 POINT = "depth10-trees10"
 DECIDING = ["user", "kernel-packet-perf", "kernel"]
@@ -45,14 +45,14 @@ def test_nothing_is_left_on_the_machines(finished: Path, testbed: Testbed) -> No
 
 def test_every_arm_was_measured_on_the_upfs_machine(finished: Path) -> None:
     batch = finished / "results/runs" / POINT / "batch-1"
-    turns = tables.read(batch / "turns.parquet", tables.TURNS)
+    turns = files.read(batch / "turns.parquet", tables.TURNS)
     assert set(turns["arm"]) == {"none", *DECIDING}
     assert (turns["n3_packets"] > 1000).all()
     assert (turns.loc[turns["arm"] != "none", "xdp_mode"] == "native").all()
-    samples = tables.read(batch / "samples.parquet", tables.TURN_SAMPLES)
+    samples = files.read(batch / "samples.parquet", tables.TURN_SAMPLES)
     watched = set(samples.loc[samples["source"] == "pidstat", "entity"])
     assert watched == {"classifier", "meter"}  # generators and players are on other machines
-    decisions = tables.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
+    decisions = files.read(batch / "decisions.parquet", tables.TURN_DECISIONS)
     assert set(decisions["arm"]) == set(DECIDING)
     assert (decisions["label"] == -1).mean() < 0.01
     within = decisions.merge(turns, on=["arm", "trial"])

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from upfml.arms import Arm
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.testbed.namespaces import DN, Namespaces
@@ -56,7 +56,7 @@ def test_flows_are_forgotten_between_turns(bed: Namespaces, tmp_path: Path) -> N
     assert loss(reports[1])["lost"] == 0
     assert reports[1]["counters"]["flow_new"] == 2
     assert reports[1]["counters"]["flows_evicted"] == 0
-    packets = tables.read(tmp_path / "packets.parquet", tables.PACKETS)
+    packets = files.read(tmp_path / "packets.parquet", tables.PACKETS)
     assert (packets["iat_ns"] == -1).sum() == 2  # a first packet in each turn
     assert len(packets) == 2 * PACKETS
 

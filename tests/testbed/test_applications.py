@@ -12,7 +12,8 @@ import yaml
 
 from upfml import config as upfml_config
 from upfml.arms import Arm
-from upfml.base import tables
+from upfml.base import files, tables
+from upfml.base.classes import EMBB, NEITHER, URLLC
 from upfml.base.flowkey import FIVE_TUPLE
 from upfml.run import experiment
 from upfml.traffic import control, gaming, ladder
@@ -26,11 +27,11 @@ APPLICATIONS: dict[str, Any] = {
     "telemetry": {"sensors": 3, "interval_s": [0.1, 0.2], "payload_bytes": 64},
 }
 TRUE = {
-    "download": tables.EMBB,
-    "event-control": tables.URLLC,
-    "voice": tables.NEITHER,
-    "gaming": tables.NEITHER,
-    "telemetry": tables.NEITHER,
+    "download": EMBB,
+    "event-control": URLLC,
+    "voice": NEITHER,
+    "gaming": NEITHER,
+    "telemetry": NEITHER,
 }
 
 
@@ -55,8 +56,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def packets(run: Path) -> pd.DataFrame:
     """Every packet that the collector saw, with flow, application and label of the generators' manifest."""
-    flows = tables.read(run / "flows.parquet", tables.FLOWS)
-    seen = tables.read(run / "packets.parquet", tables.PACKETS)
+    flows = files.read(run / "flows.parquet", tables.FLOWS)
+    seen = files.read(run / "packets.parquet", tables.PACKETS)
     return seen.merge(flows[[*FIVE_TUPLE, "flow", "application", "label"]], on=FIVE_TUPLE, how="left")
 
 

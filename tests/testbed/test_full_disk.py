@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 
 
@@ -25,6 +25,6 @@ def test_the_cause_and_the_remedy_are_named_and_nothing_is_left(small_disk: Path
     values = np.random.default_rng(0).random(100_000)
     frame = pd.DataFrame({"arm": "kernel", "trial": 1, "metric": "m", "value": values, "unit": "ns", "xdp_mode": ""})
     with pytest.raises(UserError, match="No space left on device") as error:
-        tables.write(frame, small_disk / "metrics.parquet", tables.METRICS)
+        files.write(frame, small_disk / "metrics.parquet", tables.METRICS)
     assert "free space" in error.value.remedy
     assert list(small_disk.iterdir()) == []

@@ -17,7 +17,7 @@ from tests.testbed.machines import Testbed
 from tests.waiting import until
 
 from upfml.arms import Arm
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.run.meter import MeterProcess
@@ -97,7 +97,7 @@ def test_an_agent_and_the_meter_work_there(bed: SshBed, tmp_path: Path) -> None:
     after = meter.reading(N3, agent.pid)
     assert agent.detach()["received"] > 70
     assert loss(agent.end())["lost"] == 0
-    packets = tables.read(tmp_path / "work/packets.parquet", tables.PACKETS)
+    packets = files.read(tmp_path / "work/packets.parquet", tables.PACKETS)
     assert len(packets) > 70 and set(packets["src"]) == {UE}
     assert packets["t_ns"].between(before["t_ns"], after["t_ns"]).all()
     assert after["n3_packets"] - before["n3_packets"] >= len(packets)
@@ -158,9 +158,9 @@ def rule_of(folder: Path, seconds: float) -> SimpleNamespace:
     (folder / "in").mkdir()
     (folder / "in/question").write_text(str(seconds))
     (folder / "in/other").touch()
-    files = {"question": str(folder / "in/question"), "other": str(folder / "in/other")}
+    inputs = {"question": str(folder / "in/question"), "other": str(folder / "in/other")}
     return SimpleNamespace(
-        input=Namedlist(fromdict=files), output=Namedlist([str(folder / "out/answer")]),
+        input=Namedlist(fromdict=inputs), output=Namedlist([str(folder / "out/answer")]),
         log=Namedlist([str(folder / "rule.log")]), wildcards=Namedlist(fromdict={"point": "one"}),
         params=Namedlist(fromdict={"config": {"answer": 42}, "testbed": None}),
     )  # fmt: skip

@@ -29,7 +29,8 @@ from tests.forests import converted, noisy_forest
 from tests.waiting import until
 
 from upfml.arms import Arm
-from upfml.base import tables
+from upfml.base import files, tables
+from upfml.base.classes import URLLC
 from upfml.base.flowkey import TCP, UDP
 from upfml.classify.uplink import Uplink
 from upfml.model.baselines import Baselines
@@ -219,9 +220,9 @@ def seen(link: Link, model: Path, tmp_path_factory: pytest.TempPathFactory) -> S
         time.sleep(0.5)
         agent.detach()
         report = agent.end()
-    packets = tables.read(folder / "agent/packets.parquet", tables.PACKETS)
+    packets = files.read(folder / "agent/packets.parquet", tables.PACKETS)
     sides = ("kernel", "user", "native")
-    decisions = {side: tables.read(folder / f"agent/{side}.parquet", tables.DECISIONS) for side in sides}
+    decisions = {side: files.read(folder / f"agent/{side}.parquet", tables.DECISIONS) for side in sides}
     return Seen(ue, ports, report, packets, decisions, capture)
 
 
@@ -262,8 +263,8 @@ def test_tunnel_and_flows_are_those_that_were_made(seen: Seen) -> None:
 def test_windows_and_decisions_are_the_references(seen: Seen, model: Path) -> None:
     definition = Definition(WINDOW_MS * 1_000_000, 1_000)
     forest = exactness.Model(FOREST, model, "soft", definition, "packet")
-    flows = pd.DataFrame({"flow": seen.decisions["kernel"]["flow"].unique(), "label": tables.URLLC})
-    stump = Baselines(tables.URLLC, "iat_mean", 0.0, tables.URLLC, tables.URLLC)
+    flows = pd.DataFrame({"flow": seen.decisions["kernel"]["flow"].unique(), "label": URLLC})
+    stump = Baselines(URLLC, "iat_mean", 0.0, URLLC, URLLC)
     judged = exactness.judge(forest, stump, seen.packets, flows, seen.decisions)
     assert judged["kernel"]["windows"] > 1.5 * ROUNDS
     for arm in ("kernel", "user", "native", "sklearn"):

@@ -12,6 +12,7 @@ from pyroute2 import NetNS, netns
 from tests.waiting import until
 
 from upfml.base import tables
+from upfml.base.classes import EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.base.flowkey import flow_id
 from upfml.testbed.host import LocalHost, stop
@@ -110,8 +111,8 @@ def test_session_on_the_wire(hosts, parts, tmp_path):
     seen = flows_on_the_wire(capture)
     manifest = set(flows["flow"])
     assert set(seen) <= manifest, "packets of a flow whose class nobody knows"
-    assert set(flows.loc[flows["label"] == tables.URLLC, "flow"]) <= set(seen)
-    assert (flows["label"] == tables.EMBB).sum() >= 1
+    assert set(flows.loc[flows["label"] == URLLC, "flow"]) <= set(seen)
+    assert (flows["label"] == EMBB).sum() >= 1
 
     # 1 ms is the shortest period: eight seconds hold about 8,000 of its messages.
     fastest = flows.loc[flows["period_ms"] == 1, "flow"].item()

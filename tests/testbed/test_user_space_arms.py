@@ -11,7 +11,7 @@ from tests.forests import converted, noisy_forest
 from tests.testbed.test_afxdp import PREFIX, check_windows, send
 
 from upfml.arms import Arm
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.testbed.check import echo
 from upfml.testbed.namespaces import Namespaces
@@ -41,7 +41,7 @@ def test_agents_take_turns_and_decide_by_the_definition(tmp_path: Path) -> None:
     for name, report in reports.items():
         assert report["received"] == TURNS * 200
         assert loss(report)["lost"] == 0
-        decisions = tables.read(tmp_path / name / "decisions.parquet", tables.DECISIONS)
+        decisions = files.read(tmp_path / name / "decisions.parquet", tables.DECISIONS)
         latest = {flow: rows.reset_index(drop=True) for flow, rows in decisions.groupby("flow") if flow in sent[name]}
         assert set(latest) == set(sent[name])
         if name.endswith("-packet"):
@@ -62,7 +62,7 @@ def test_kernel_python_and_c_decide_alike_on_live_packets(tmp_path: Path) -> Non
         assert loss(agent.end())["lost"] == 0
     decided = ["flow", "t_packet_ns", "window", "packets", *tables.FEATURES, "predicted"]
     kernel, python, c = (
-        tables.read(tmp_path / f"{side}.parquet", tables.DECISIONS)[decided].sort_values(decided, ignore_index=True)
+        files.read(tmp_path / f"{side}.parquet", tables.DECISIONS)[decided].sort_values(decided, ignore_index=True)
         for side in ("kernel", "user", "native")
     )
     assert len(c) > 300

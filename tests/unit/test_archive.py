@@ -12,7 +12,7 @@ import pytest
 from snakemake.iocontainers import Namedlist
 
 from upfml.base.errors import UserError
-from upfml.report import archive
+from upfml.report import archive, drawings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVENANCE = {
@@ -35,7 +35,7 @@ def rule(inputs: dict[str, Any] | list[str], params: dict[str, Any]) -> SimpleNa
 
 def test_a_drawing_has_its_inputs_by_name_and_its_parameters_as_they_are() -> None:
     inputs = {"one": "a.json", "many": ["b.json", "c.json"], "asked": lambda wildcards: ["d.json"]}
-    drawing = archive.drawing(rule(inputs, {"rates": [100, None], "window_ms": 500}), {})
+    drawing = drawings.drawing(rule(inputs, {"rates": [100, None], "window_ms": 500}), {})
     assert drawing["named"] == {"one": "a.json", "many": ["b.json", "c.json"], "asked": ["d.json"]}
     assert drawing["params"] == {"rates": [100, None], "window_ms": 500}
     assert (drawing["rule"], drawing["script"]) == ("figure_x", "figure_x.py")
@@ -43,13 +43,13 @@ def test_a_drawing_has_its_inputs_by_name_and_its_parameters_as_they_are() -> No
 
 
 def test_inputs_without_a_name_keep_their_order() -> None:
-    drawing = archive.drawing(rule(["b.json", "a.json"], {}), {})
+    drawing = drawings.drawing(rule(["b.json", "a.json"], {}), {})
     assert (drawing["files"], drawing["named"]) == (["b.json", "a.json"], {})
 
 
 def test_tables_of_drawings_are_named_once() -> None:
-    drawings = [archive.drawing(rule(files, {}), {}) for files in (["a", "b"], {"x": "b", "y": ["c", "a"]})]
-    assert archive.tables_of(drawings) == ["a", "b", "c"]
+    drawn = [drawings.drawing(rule(files, {}), {}) for files in (["a", "b"], {"x": "b", "y": ["c", "a"]})]
+    assert drawings.tables_of(drawn) == ["a", "b", "c"]
 
 
 def test_the_code_is_what_redrawing_needs_and_no_pictures() -> None:
@@ -70,7 +70,7 @@ def test_packing_the_same_twice_lists_the_same_files(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     Path("figures").mkdir()
     Path("figures/x.pdf").write_bytes(b"%PDF")
-    drawn = [archive.drawing(rule([], {}), {})]
+    drawn = [drawings.drawing(rule([], {}), {})]
     listed = []
     for name in ("a.zip", "b.zip"):
         archive.pack(tmp_path / name, {"figures/x.pdf": "figure_x"}, drawn, {"seed": 1}, PROVENANCE, ROOT)

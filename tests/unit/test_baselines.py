@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from upfml.base import tables
+from upfml.base.classes import EMBB, URLLC
 from upfml.model import baselines
 from upfml.model.baselines import Baselines
 from upfml.model.kinds import untrained
@@ -25,7 +26,7 @@ def windows(rows: int = 300) -> pd.DataFrame:
 
 def test_the_best_feature_and_threshold_are_found() -> None:
     fitted = Baselines.fit(windows(), "split_random")
-    assert (fitted.larger, fitted.feature, fitted.below, fitted.above) == (tables.URLLC, "iat_var", 0, 1)
+    assert (fitted.larger, fitted.feature, fitted.below, fitted.above) == (URLLC, "iat_var", 0, 1)
     assert 900 <= fitted.threshold <= 1000
     assert "URLLC where iat_var <= " in fitted.in_words()
 
@@ -38,17 +39,17 @@ def test_the_other_side_of_the_split_does_not_count() -> None:
 
 
 def test_decisions_are_classified_by_the_columns_of_the_features() -> None:
-    fitted = Baselines(tables.URLLC, "prev_iat_mean", 500.0, tables.EMBB, tables.URLLC)
+    fitted = Baselines(URLLC, "prev_iat_mean", 500.0, EMBB, URLLC)
     decisions = tables.empty(tables.DECISIONS).reindex(range(3)).assign(prev_iat_mean=[499, 500, 501])
-    assert fitted.one_threshold(decisions).tolist() == [tables.EMBB, tables.EMBB, tables.URLLC]
-    assert fitted.majority(decisions).tolist() == [tables.URLLC] * 3
+    assert fitted.one_threshold(decisions).tolist() == [EMBB, EMBB, URLLC]
+    assert fitted.majority(decisions).tolist() == [URLLC] * 3
 
 
 def test_features_that_tell_nothing_leave_the_majority() -> None:
     same = windows()
     same[tables.FEATURES] = 7
     fitted = Baselines.fit(same, "split_random")
-    assert (fitted.one_threshold(same) == tables.URLLC).all()
+    assert (fitted.one_threshold(same) == URLLC).all()
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_they_stand_beside_the_forests_scores() -> None:
     forest.fit(train[tables.FEATURES].to_numpy(), train["label"].to_numpy())
     found = score(forest, Baselines.fit(rows, "split_random"), rows, "split_random")
     test = rows[rows["split_random"] == "test"]
-    assert found["majority_accuracy"] == (test["label"] == tables.URLLC).mean()
+    assert found["majority_accuracy"] == (test["label"] == URLLC).mean()
     assert found["majority_balanced_accuracy"] == 0.5
     by_hand = ((test["iat_var"] >= 1000) == test["label"]).mean()
     assert found["one_threshold_accuracy"] == by_hand > 0.85

@@ -26,7 +26,7 @@ from tests.forests import (
     tied_forest,
 )
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.bpf.module import KernelRefused
 from upfml.classify.user import predictor
@@ -117,7 +117,7 @@ def test_adaptation_is_the_papers(voting: Voting) -> None:
 def test_a_folder_says_what_it_was_made_for(thresholds: convert.Thresholds, voting: Voting, tmp_path: Path) -> None:
     converted(FOREST, tmp_path, thresholds=thresholds, voting=voting)
     assert (tmp_path / "model.h").read_text() == convert.c_model(FOREST, thresholds, voting)
-    assert tables.read_json(tmp_path / "parts.json") == {
+    assert files.read_json(tmp_path / "parts.json") == {
         "engine": "tailcall",
         "parts": [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]],
         "nodes": sum(tree.node_count for tree in trees_of(FOREST)),

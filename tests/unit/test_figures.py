@@ -16,6 +16,7 @@ from tests.figures import words
 
 from upfml.arms import SETS, Arm
 from upfml.base import tables
+from upfml.base.classes import APPLICATIONS, EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.model.baselines import Baselines
 from upfml.report import metrics
@@ -171,7 +172,7 @@ def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     packets = pd.concat(frames, ignore_index=True)
     packets["iat_ns"] = packets["iat_ns"].where(packets["iat_ns"] > 1, -1)
     packets = packets.assign(src="10.60.0.1", dst="10.70.0.1", dst_port=9000, protocol=6)
-    flows = pd.DataFrame({"src_port": [5001, 80], "label": [tables.URLLC, tables.EMBB]})
+    flows = pd.DataFrame({"src_port": [5001, 80], "label": [URLLC, EMBB]})
     flows = flows.assign(src="10.60.0.1", dst="10.70.0.1", dst_port=9000, protocol=6)
     rungs = pd.DataFrame({"t_s": [0.5, 3.0, 6.0], "client": "client-1", "bitrate_mbit_s": [0.5, 2.0, 4.0]})
     return packets, flows, rungs
@@ -186,7 +187,7 @@ def judged() -> dict[str, Any]:
         for name in ("accuracy", "balanced_accuracy"):
             scores |= {f"{name}_pct": percent, f"{name}_retrained_pct": [percent - 20, percent]}
             scores |= {f"{name}_{end}_pct": bound for end, bound in interval.items()}
-        made = tables.APPLICATIONS[:-1] if scenario == "other-applications" else ["robot-arm", "video"]
+        made = APPLICATIONS[:-1] if scenario == "other-applications" else ["robot-arm", "video"]
         labels = [0, 0, 0, 1, 1, -1, -1, -1] if len(made) > 2 else [0, 1]
         run = {"duration_s": 20.0, "xdp_mode": "native", "events_lost": 1, "events_received": 999}
         scenarios.append(
@@ -208,7 +209,7 @@ def draw_traffic(n3_rate_mbit_s: list[float] | None) -> Figure:
     return traffic.draw(*trace(), 0.0, "native", warmup_s=1, duration_s=10, n3_rate_mbit_s=n3_rate_mbit_s)
 
 
-BASELINES = Baselines(tables.URLLC, "iat_var", 400.5, tables.URLLC, tables.EMBB)
+BASELINES = Baselines(URLLC, "iat_var", 400.5, URLLC, EMBB)
 SCORES = {"random": SPLIT, "grouped": SPLIT}
 TIMER = {"kernel_ns": 35.0, "native_ns": 24.0, "python_ns": 76.0}
 FIGURES: dict[str, Callable[[], Figure]] = {

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from upfml.base import tables
+from upfml.base.classes import EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.model.baselines import Baselines
 from upfml.packets.features import Definition
 from upfml.studies.generalise import evaluation, page
 
-BASELINES = Baselines(tables.URLLC, "iat_var", 500.0, tables.URLLC, tables.EMBB)
+BASELINES = Baselines(URLLC, "iat_var", 500.0, URLLC, EMBB)
 
 
 class AsLabelled:

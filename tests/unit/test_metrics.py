@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.model.baselines import Baselines
 from upfml.report import metrics
@@ -56,7 +56,7 @@ def value(frame: pd.DataFrame, arm: str, metric: str, trial: int = 1) -> float:
 
 def test_gather_reads_files_of_several_batches(tmp_path: Path) -> None:
     for batch in (1, 2):
-        tables.write(turns(("user", batch, 5, 0)), tmp_path / f"batch-{batch}.parquet", tables.TURNS)
+        files.write(turns(("user", batch, 5, 0)), tmp_path / f"batch-{batch}.parquet", tables.TURNS)
     gathered = metrics.gather(sorted(tmp_path.iterdir()), tables.TURNS)
     assert gathered[metrics.RUN].to_numpy().tolist() == [["user", 1], ["user", 2]]
 

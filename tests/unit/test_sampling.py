@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.run import sampling
 
 # mpstat -P ALL -o JSON 1, sysstat 12.6.1, two seconds of one CPU, shortened to the keys that matter
@@ -58,9 +58,9 @@ def reading(t_s: float, user: int, system: int, softirq: int, idle: int, switche
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "mpstat.json").write_text(json.dumps(MPSTAT))
     (tmp_path / "pidstat.txt").write_text(PIDSTAT)
-    tables.write_json({"classifier": 4242, "control-sender": 17}, tmp_path / "processes.json")
+    files.write_json({"classifier": 4242, "control-sender": 17}, tmp_path / "processes.json")
     readings = [reading(10.0, 0, 0, 0, 0, 0), reading(12.0, 20, 10, 10, 160, 8_000)]
-    tables.write_json(readings, tmp_path / "procstat.json")
+    files.write_json(readings, tmp_path / "procstat.json")
     return tmp_path
 
 

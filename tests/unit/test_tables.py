@@ -11,7 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.base.flowkey import TCP, UDP, flow_id
 from upfml.bpf import events
@@ -33,36 +33,36 @@ def test_every_schema_has_an_empty_table(tmp_path: Path) -> None:
     assert len(schemas) == 16
     for schema in schemas:
         path = tmp_path / f"{schema.name}.parquet"
-        tables.write(tables.empty(schema), path, schema)
-        assert list(tables.read(path, schema).columns) == list(schema.columns)
+        files.write(tables.empty(schema), path, schema)
+        assert list(files.read(path, schema).columns) == list(schema.columns)
 
 
 def test_wrong_rows_are_neither_written_nor_read(tmp_path: Path) -> None:
     path = tmp_path / "metrics.parquet"
     wrong = pd.DataFrame({"arm": ["kernel"]})
     with pytest.raises(UserError, match="metrics"):
-        tables.write(wrong, path, tables.METRICS)
+        files.write(wrong, path, tables.METRICS)
     assert list(tmp_path.iterdir()) == []
     wrong.to_parquet(path)
     with pytest.raises(UserError, match="metrics"):
-        tables.read(path, tables.METRICS)
+        files.read(path, tables.METRICS)
 
 
 def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
     path = tmp_path / "sweep.parquet"
-    tables.write(tables.empty(tables.SWEEP), path, tables.SWEEP)
+    files.write(tables.empty(tables.SWEEP), path, tables.SWEEP)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"sweep\.parquet"):
-        tables.read(path, tables.SWEEP)
+        files.read(path, tables.SWEEP)
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    tables.write_json({"old": True}, path)
-    with pytest.raises(UserError, match="No space left"), tables.whole_file(path) as partial:
+    files.write_json({"old": True}, path)
+    with pytest.raises(UserError, match="No space left"), files.whole_file(path) as partial:
         partial.write_text("{")
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert tables.read_json(path) == {"old": True}
+    assert files.read_json(path) == {"old": True}
     assert list(tmp_path.iterdir()) == [path]
 
 

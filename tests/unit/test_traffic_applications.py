@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from upfml.base import tables
+from upfml.base.classes import EMBB, NEITHER
 from upfml.testbed.host import LocalHost
 from upfml.traffic import download, gaming, telemetry, voice
 from upfml.traffic.application import Place
@@ -49,7 +50,7 @@ def place(tmp_path: Path) -> Place:
 def test_downloads_are_embb_flows_from_the_ue() -> None:
     flows = tables.FLOWS.validate(download.flows(ACCESS_LOG, DN))
     assert flows["flow"].tolist() == ["10.60.0.1:51874>10.70.0.1:8080/6", "10.60.0.1:51876>10.70.0.1:8080/6"]
-    assert (flows["label"] == tables.EMBB).all()
+    assert (flows["label"] == EMBB).all()
 
 
 def test_sensors_and_players_are_of_neither_class() -> None:
@@ -57,7 +58,7 @@ def test_sensors_and_players_are_of_neither_class() -> None:
     players = tables.FLOWS.validate(gaming.flows(ITGDEC))
     assert sensors["flow"].tolist() == ["10.60.0.1:41585>10.70.0.1:1883/6"]
     assert players["flow"].tolist() == ["10.60.0.1:46817>10.70.0.1:5401/17", "10.60.0.1:38692>10.70.0.1:5402/17"]
-    assert set(sensors["label"]) == set(players["label"]) == {tables.NEITHER}
+    assert set(sensors["label"]) == set(players["label"]) == {NEITHER}
 
 
 @pytest.mark.parametrize("flows", [download.flows("", DN), telemetry.flows("", DN), gaming.flows("")])

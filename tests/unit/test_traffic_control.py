@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from upfml.base import tables
+from upfml.base.classes import URLLC
 from upfml.base.flowkey import TCP, UDP
 from upfml.traffic import control
 
@@ -45,7 +46,7 @@ def test_other_seed_other_plan(plan):
 
 def test_rows_are_flows_of_class_urllc(plan):
     tables.FLOWS.validate(plan[list(tables.FLOWS.columns)])
-    assert (plan["label"] == tables.URLLC).all()
+    assert (plan["label"] == URLLC).all()
     assert set(plan["src"]) == {UE}
     assert set(plan["dst"]) == {DN}
 
@@ -82,7 +83,7 @@ def test_events_come_beside_the_periodic_flows_and_do_not_move_them(plan):
     events = more.iloc[len(plan) :]
     tables.FLOWS.validate(more[list(tables.FLOWS.columns)])
     assert events["dst_port"].tolist() == [5201, 5202, 5203, 5204, 5205]
-    assert set(events["application"]) == {"event-control"} and set(events["label"]) == {tables.URLLC}
+    assert set(events["application"]) == {"event-control"} and set(events["label"]) == {URLLC}
     assert events["period_ms"].isna().all()  # there is none; the sender gets the mean
     assert events["period_ns"].between(5e6, 50e6).all()
     assert {line.split()[5] for line in control.lines(events).splitlines()} == {"events"}

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 from upfml.traffic import ladder
 
@@ -22,7 +22,7 @@ def test_manifest_index_and_all_segments_are_there(folder):
         "ladder.json",
         *(f"rung-{rung}-{part}.m4s" for rung in (0, 1) for part in ("init", "00001", "00002", "00003")),
     }
-    assert tables.read_json(folder / "ladder.json")["rungs"] == [
+    assert files.read_json(folder / "ladder.json")["rungs"] == [
         {"rung": 0, "bitrate_mbit_s": 0.5},
         {"rung": 1, "bitrate_mbit_s": 2},
     ]

@@ -3,6 +3,7 @@
 import pytest
 
 from upfml.base import tables
+from upfml.base.classes import EMBB
 from upfml.traffic import video
 
 VIDEO = {"clients": 6, "watch_s": [12, 30], "length_s": 60}
@@ -56,7 +57,7 @@ def test_every_connection_is_an_embb_flow_from_the_ue():
         "10.60.0.1:80>10.60.0.2:38768/6",
         "10.60.0.1:80>10.60.0.2:38776/6",
     ]
-    assert (flows["label"] == tables.EMBB).all()
+    assert (flows["label"] == EMBB).all()
 
 
 def test_rungs_are_the_media_segments_by_client():

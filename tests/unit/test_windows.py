@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from upfml.base import tables
+from upfml.base.classes import EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.base.flowkey import UDP, flow_id
 from upfml.packets import windows
@@ -27,7 +28,7 @@ def labelled_windows(urllc_flows: int, embb_flows: int, each: int) -> pd.DataFra
     rows = [
         {"flow": f"{label}-{flow}", "window": k, "t_close_ns": 0, "packets": 1, "label": label}
         | dict.fromkeys(tables.FEATURES, 0)
-        for label, flows in ((tables.URLLC, urllc_flows), (tables.EMBB, embb_flows))
+        for label, flows in ((URLLC, urllc_flows), (EMBB, embb_flows))
         for flow in range(flows)
         for k in range(each)
     ]
@@ -53,7 +54,7 @@ def test_windows_of_flows_that_nobody_made_are_counted_out() -> None:
 
 def test_no_embb_window_says_so() -> None:
     closed = windows.closed(packets(1, [k * 10_000_000 for k in range(300)]), DEFINITION)
-    flows = pd.DataFrame({"flow": closed["flow"].unique(), "label": [tables.URLLC]})
+    flows = pd.DataFrame({"flow": closed["flow"].unique(), "label": [URLLC]})
     with pytest.raises(UserError, match="no eMBB window"):
         windows.labelled(closed, flows)
 
@@ -70,8 +71,8 @@ def test_splits_are_stratified_and_the_grouped_one_keeps_flows_whole() -> None:
 def test_class_balance_can_be_set() -> None:
     rows = windows.split(labelled_windows(40, 10, 10), 0.2, 2.0, seed=1)
     used = rows[rows["split_random"] != "unused"]
-    assert (used["label"] == tables.URLLC).sum() == 200
-    assert (used["label"] == tables.EMBB).sum() == 100
+    assert (used["label"] == URLLC).sum() == 200
+    assert (used["label"] == EMBB).sum() == 100
     assert ((rows["split_random"] == "unused") == (rows["split_grouped"] == "unused")).all()
 
 

@@ -32,7 +32,7 @@ rule archive:
         config=config,
         drawings=drawings,
         made_by=made_by,
-        root=workflow.basedir,
+        root=PROJECT,
     message:
         "Packing the run"
     script:

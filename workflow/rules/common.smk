@@ -1,7 +1,10 @@
 # Names and paths that more than one stage uses.
 
 import json
+from pathlib import Path
 
+# Snakemake finds upfml beside workflow/Snakefile. While the workflow is read, only modules are imported that need no more
+# than Snakemake itself brings: so that it can be listed, planned and linted without .venv.
 from upfml import config as upfml_config
 from upfml.base.errors import UserError
 
@@ -10,6 +13,8 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# The clone. `workflow.basedir` is another folder when workflow/Snakefile is named on the command line.
+PROJECT = str(Path(upfml_config.__file__).parents[2])
 POINTS = list(upfml_config.points(config))
 DEPLOYED_POINT = upfml_config.deployed_point(config)
 # Threads of a measured job. Snakemake cuts them to --cores, so that such a job shares the machine with no other.

@@ -1,6 +1,6 @@
 # How figures and pages enter the report, and runs the archive.
 
-from upfml.report import archive as upfml_archive
+from upfml.report import drawings as upfml_drawings
 
 # The report's categories, in the order of the story. Snakemake sorts them by name: hence the numbers.
 STORY = [
@@ -49,14 +49,14 @@ def page_file(name, title, story):
 
 
 def drawings(wildcards):
-    """Every figure of `all` with what it is drawn from (upfml.report.archive.Drawing)."""
+    """Every figure of `all` with what it is drawn from (upfml.report.drawings.Drawing)."""
     figures = set(rules.figures.input)
-    return [upfml_archive.drawing(rule, wildcards) for rule in workflow.rules if figures & set(rule.output)]
+    return [upfml_drawings.drawing(rule, wildcards) for rule in workflow.rules if figures & set(rule.output)]
 
 
 def drawn_from(wildcards):
     """Every file that a figure is drawn from."""
-    return upfml_archive.tables_of(drawings(wildcards))
+    return upfml_drawings.tables_of(drawings(wildcards))
 
 
 def made_by(wildcards, input):

@@ -1,6 +1,6 @@
 """What each cause costs. In: packets and flows of the capture. Out: the study as JSON."""
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.studies.causes import study
 from upfml.studies.causes.arithmetic import Trace
@@ -8,7 +8,7 @@ from upfml.studies.causes.arithmetic import Trace
 with rule(snakemake):
     model, config = snakemake.params.model, snakemake.params.config
     trace = Trace.of(
-        tables.read(snakemake.input.packets, tables.PACKETS), tables.read(snakemake.input.flows, tables.FLOWS)
+        files.read(snakemake.input.packets, tables.PACKETS), files.read(snakemake.input.flows, tables.FLOWS)
     )
     found = study.run(
         trace,
@@ -16,4 +16,4 @@ with rule(snakemake):
         {**model["deployed"], "kind": model["kind"], "min_samples_leaf": model["min_samples_leaf"]},
         config["seed"],
     )
-    tables.write_json(found, snakemake.output[0])
+    files.write_json(found, snakemake.output[0])

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.studies.causes import page
 
 with rule(snakemake):
     inputs = snakemake.input
-    exactness = tables.read_json(inputs.exactness)
+    exactness = files.read_json(inputs.exactness)
     live: page.Live | None = None
     if inputs.live:
         live = {
-            "heldout_accuracy": tables.read_json(inputs.scores)["random"]["accuracy"],
+            "heldout_accuracy": files.read_json(inputs.scores)["random"]["accuracy"],
             "live_accuracy": exactness["live"]["sklearn"]["accuracy_pct"] / 100,
-            "xdp_mode": tables.read_json(inputs.live)["xdp_mode"],
+            "xdp_mode": files.read_json(inputs.live)["xdp_mode"],
         }
-    with tables.whole_file(Path(snakemake.output[0])) as partial:
-        partial.write_text(page.markdown(tables.read_json(inputs.study), live))
+    with files.whole_file(Path(snakemake.output[0])) as partial:
+        partial.write_text(page.markdown(files.read_json(inputs.study), live))

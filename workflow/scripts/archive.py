@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.report import archive
 
-with rule(snakemake), tables.whole_file(snakemake.output[0]) as partial:
+with rule(snakemake), files.whole_file(snakemake.output[0]) as partial:
     archive.pack(
         partial,
         snakemake.params.made_by,
         snakemake.params.drawings,
         snakemake.params.config,
-        tables.read_json(snakemake.input.provenance),
+        files.read_json(snakemake.input.provenance),
         Path(snakemake.params.root),
     )

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.studies.bench import delivery
 
 with rule(snakemake):
     table = delivery.measure(Path(snakemake.input.model).parent, snakemake.params.repeats)
-    tables.write_csv(table, snakemake.output[0])
+    files.write_csv(table, snakemake.output[0])

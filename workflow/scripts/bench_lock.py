@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.packets.features import Definition
 from upfml.studies.bench import lock
 
 with rule(snakemake):
     table = lock.measure(Path(snakemake.input.model).parent, Definition.of(snakemake.params.config["features"]))
-    tables.write_csv(table, snakemake.output[0])
+    files.write_csv(table, snakemake.output[0])

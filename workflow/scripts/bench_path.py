@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.bpf.flowtable import FlowTable
 from upfml.glue import rule
 from upfml.studies.bench import path
@@ -15,4 +15,4 @@ with rule(snakemake):
         config["bench"]["flows"],
         config["bench"]["repeats"],
     )
-    tables.write_csv(table, snakemake.output[0])
+    files.write_csv(table, snakemake.output[0])

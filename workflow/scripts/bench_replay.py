@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.studies.bench import replay
 
 with rule(snakemake):
-    packets = tables.read(snakemake.input.packets, tables.PACKETS)
+    packets = files.read(snakemake.input.packets, tables.PACKETS)
     table = replay.measure(packets, Path(snakemake.input.model).parent)
-    tables.write_csv(table, snakemake.output[0])
+    files.write_csv(table, snakemake.output[0])

@@ -2,10 +2,10 @@
 
 import joblib
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.studies.bench import saturation
 
 with rule(snakemake):
     table = saturation.measure(joblib.load(snakemake.input.forest), snakemake.params.config)
-    tables.write_csv(table, snakemake.output[0])
+    files.write_csv(table, snakemake.output[0])

@@ -3,13 +3,13 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report import comparison
 
 with rule(snakemake):
-    metrics = tables.read(snakemake.input[0], tables.METRICS)
+    metrics = files.read(snakemake.input[0], tables.METRICS)
     rows = comparison.compare(metrics)
-    tables.write_json([asdict(row) for row in rows], snakemake.output.json)
-    with tables.whole_file(Path(snakemake.output.page)) as partial:
+    files.write_json([asdict(row) for row in rows], snakemake.output.json)
+    with files.whole_file(Path(snakemake.output.page)) as partial:
         partial.write_text(comparison.markdown(rows, metrics))

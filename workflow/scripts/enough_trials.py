@@ -1,6 +1,6 @@
 """How many trials are needed. In: turns and samples of the first batches. Out: the number of batches, and why."""
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report import metrics
 from upfml.run import trials
@@ -11,4 +11,4 @@ with rule(snakemake):
         metrics.gather(snakemake.input.turns, tables.TURNS),
         metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
     )
-    tables.write_json(enough, snakemake.output[0])
+    files.write_json(enough, snakemake.output[0])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import joblib
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.bpf.flowtable import FlowTable
 from upfml.glue import rule
 from upfml.model import baselines
@@ -21,16 +21,16 @@ with rule(snakemake):
         config["exactness"]["when"],
     )
     stump = baselines.read(inputs.baselines)["random"]
-    packets = tables.read(inputs.packets, tables.PACKETS)
-    flows = tables.read(inputs.flows, tables.FLOWS)
+    packets = files.read(inputs.packets, tables.PACKETS)
+    flows = files.read(inputs.flows, tables.FLOWS)
     decisions = exactness.replayed(model, packets, FlowTable.of(config["flow_table"]))
     result = {"replayed": exactness.judge(model, stump, packets, flows, decisions)}
     if inputs.live:
         live = Path(inputs.live).parent
-        packets = tables.read(live / "packets.parquet", tables.PACKETS)
-        flows = tables.read(live / "flows.parquet", tables.FLOWS)
+        packets = files.read(live / "packets.parquet", tables.PACKETS)
+        flows = files.read(live / "flows.parquet", tables.FLOWS)
         sides = ("kernel", "user", "native")
-        decisions = {side: tables.read(live / f"{side}.parquet", tables.DECISIONS) for side in sides}
+        decisions = {side: files.read(live / f"{side}.parquet", tables.DECISIONS) for side in sides}
         result["live"] = exactness.judge(model, stump, packets, flows, decisions)
-        result["live_events"] = tables.read_json(live / "loss.json")
-    tables.write_json({**result, "settings": config}, snakemake.output[0])
+        result["live_events"] = files.read_json(live / "loss.json")
+    files.write_json({**result, "settings": config}, snakemake.output[0])

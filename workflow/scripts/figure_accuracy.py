@@ -1,6 +1,6 @@
 """Draw accuracy. In: decisions and turns of all batches, scores of the training, baselines. Out: PDF and PNG."""
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.model import baselines
 from upfml.report import metrics
@@ -10,7 +10,7 @@ with rule(snakemake):
     figure = accuracy.draw(
         metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS),
         metrics.gather(snakemake.input.turns, tables.TURNS),
-        tables.read_json(snakemake.input.scores),
+        files.read_json(snakemake.input.scores),
         baselines.read(snakemake.input.baselines)["random"],
         snakemake.params.window_ms,
     )

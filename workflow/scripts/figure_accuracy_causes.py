@@ -1,8 +1,8 @@
 """Draw what each cause costs. In: the study as JSON. Out: PDF and PNG."""
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.report.figures import accuracy_causes, style
 
 with rule(snakemake):
-    style.save(accuracy_causes.draw(tables.read_json(snakemake.input[0])), snakemake.output.pdf, snakemake.output.png)
+    style.save(accuracy_causes.draw(files.read_json(snakemake.input[0])), snakemake.output.pdf, snakemake.output.png)

@@ -1,6 +1,6 @@
 """Draw latency. In: decisions and turns of all batches, the timer. Out: PDF and PNG."""
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report import metrics
 from upfml.report.figures import latency, style
@@ -9,7 +9,7 @@ with rule(snakemake):
     figure = latency.draw(
         metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS),
         metrics.gather(snakemake.input.turns, tables.TURNS),
-        tables.read_json(snakemake.input.timer),
+        files.read_json(snakemake.input.timer),
         snakemake.params.window_ms,
     )
     style.save(figure, snakemake.output.pdf, snakemake.output.png)

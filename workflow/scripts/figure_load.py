@@ -1,10 +1,10 @@
 """Draw a sweep of the load. In: table load. Out: PDF and PNG."""
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report.figures import load, style
 
 with rule(snakemake):
-    rows = tables.read(snakemake.input[0], tables.LOAD)
+    rows = files.read(snakemake.input[0], tables.LOAD)
     figure = load.draw(rows, snakemake.params.sweep, snakemake.params.window_ms)
     style.save(figure, snakemake.output.pdf, snakemake.output.png)

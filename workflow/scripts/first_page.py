@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report import comparison, firstpage
 
 with rule(snakemake):
     inputs = snakemake.input
-    with tables.whole_file(Path(snakemake.output[0])) as partial:
+    with files.whole_file(Path(snakemake.output[0])) as partial:
         partial.write_text(
             firstpage.page(
-                tables.read(inputs.metrics, tables.METRICS),
-                tables.read_json(inputs.exactness),
-                [comparison.Row(**row) for row in tables.read_json(inputs.comparison)],
-                tables.read_json(inputs.breaks),
-                tables.read_json(inputs.paper_vs_here),
-                tables.read_json(inputs.provenance),
+                files.read(inputs.metrics, tables.METRICS),
+                files.read_json(inputs.exactness),
+                [comparison.Row(**row) for row in files.read_json(inputs.comparison)],
+                files.read_json(inputs.breaks),
+                files.read_json(inputs.paper_vs_here),
+                files.read_json(inputs.provenance),
             )
         )

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.packets.features import Definition
 from upfml.studies import flood
 
 with rule(snakemake):
     config = snakemake.params.config
-    packets = tables.read(snakemake.input.packets, tables.PACKETS)
+    packets = files.read(snakemake.input.packets, tables.PACKETS)
     begin_ns = packets["t_ns"].iloc[0]
     rows = flood.study(
         packets[packets["t_ns"] < begin_ns + flood.TRACE_S * 10**9],
@@ -17,4 +17,4 @@ with rule(snakemake):
         Definition.of(config["features"]),
         config["seed"],
     )
-    tables.write(rows, snakemake.output[0], tables.FLOOD)
+    files.write(rows, snakemake.output[0], tables.FLOOD)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.studies.generalise import page
 
-with rule(snakemake), tables.whole_file(Path(snakemake.output[0])) as partial:
-    partial.write_text(page.markdown(tables.read_json(snakemake.input[0])))
+with rule(snakemake), files.whole_file(Path(snakemake.output[0])) as partial:
+    partial.write_text(page.markdown(files.read_json(snakemake.input[0])))

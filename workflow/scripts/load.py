@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from upfml.base import provenance, tables, xdpmode
+from upfml.base import files, provenance, tables, xdpmode
 from upfml.glue import rule
 from upfml.studies.load import turns
 
 with rule(snakemake):
     config, began = snakemake.params.config, provenance.now()
     rows = turns.measure(config, Path(snakemake.input.model).parent)
-    tables.write(rows, snakemake.output.load, tables.LOAD)
+    files.write(rows, snakemake.output.load, tables.LOAD)
     record = provenance.of(
         config, xdp_modes=sorted(set(rows["xdp_mode"]) - {xdpmode.NONE}), start=began, end=provenance.now()
     )
-    tables.write_json(record, snakemake.output.provenance)
+    files.write_json(record, snakemake.output.provenance)

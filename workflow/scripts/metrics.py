@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.model import baselines
 from upfml.report import metrics
@@ -11,7 +11,7 @@ with rule(snakemake):
     decisions = metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS)
     turns = metrics.gather(snakemake.input.turns, tables.TURNS)
     runs = metrics.from_runs(decisions, metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES), turns)
-    offline = metrics.from_scores(tables.read_json(snakemake.input.scores))
+    offline = metrics.from_scores(files.read_json(snakemake.input.scores))
     beside = metrics.from_baselines(decisions, baselines.read(snakemake.input.baselines)["random"])
     rows = pd.concat([runs, beside, offline], ignore_index=True)
-    tables.write(metrics.with_modes(rows, turns), snakemake.output[0], tables.METRICS)
+    files.write(metrics.with_modes(rows, turns), snakemake.output[0], tables.METRICS)

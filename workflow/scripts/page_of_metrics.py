@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from upfml.base import pages, tables
+from upfml.base import files, pages, tables
 from upfml.glue import rule
 
-with rule(snakemake), tables.whole_file(Path(snakemake.output[0])) as partial:
-    partial.write_text(pages.document(pages.of_metrics(tables.read(snakemake.input[0], tables.METRICS))))
+with rule(snakemake), files.whole_file(Path(snakemake.output[0])) as partial:
+    partial.write_text(pages.document(pages.of_metrics(files.read(snakemake.input[0], tables.METRICS))))

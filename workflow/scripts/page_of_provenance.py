@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml.base import pages, tables
+from upfml.base import files, pages
 from upfml.glue import rule
 
-with rule(snakemake), tables.whole_file(Path(snakemake.output[0])) as partial:
-    record = tables.read_json(snakemake.input[0])
+with rule(snakemake), files.whole_file(Path(snakemake.output[0])) as partial:
+    record = files.read_json(snakemake.input[0])
     partial.write_text(pages.document(pages.of_provenance(record, snakemake.params.config)))

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report import paper
 
 with rule(snakemake):
-    metrics = tables.read(snakemake.input.metrics, tables.METRICS)
+    metrics = files.read(snakemake.input.metrics, tables.METRICS)
     compared = paper.compare(
         metrics,
-        tables.read_json(snakemake.input.scores),
-        tables.read_json(snakemake.input.exactness),
+        files.read_json(snakemake.input.scores),
+        files.read_json(snakemake.input.exactness),
         apart=snakemake.params.testbed != "namespaces",
     )
-    tables.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
-    with tables.whole_file(Path(snakemake.output.page)) as partial:
+    files.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
+    with files.whole_file(Path(snakemake.output.page)) as partial:
         partial.write_text(paper.markdown(compared, metrics))

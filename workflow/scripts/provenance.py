@@ -1,10 +1,10 @@
 """Provenance of the whole experiment. In: config, provenance of every run. Out: one JSON for all of it."""
 
-from upfml.base import provenance, tables
+from upfml.base import files, provenance
 from upfml.glue import rule
 
 with rule(snakemake):
-    runs = {path: tables.read_json(path) for path in [snakemake.input.capture, *snakemake.input.runs]}
+    runs = {path: files.read_json(path) for path in [snakemake.input.capture, *snakemake.input.runs]}
     (captured, *_) = runs.values()
     record = provenance.of(
         snakemake.params.config,
@@ -15,4 +15,4 @@ with rule(snakemake):
         runs=list(runs),
         xdp_modes=sorted({mode for run in runs.values() for mode in run["xdp_modes"]}),
     )
-    tables.write_json(record, snakemake.output[0])
+    files.write_json(record, snakemake.output[0])

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.run import sampling
 
 with rule(snakemake):
-    tables.write(sampling.turns(Path(snakemake.input[0])), snakemake.output[0], tables.TURN_SAMPLES)
+    files.write(sampling.turns(Path(snakemake.input[0])), snakemake.output[0], tables.TURN_SAMPLES)

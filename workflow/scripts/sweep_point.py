@@ -4,7 +4,7 @@ from pathlib import Path
 
 import joblib
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.bpf.flowtable import FlowTable
 from upfml.glue import rule
 from upfml.model import baselines
@@ -16,9 +16,9 @@ with rule(snakemake):
         joblib.load(snakemake.input.forest),
         baselines.read(snakemake.input.baselines)["random"],
         Path(snakemake.input.model).parent,
-        tables.read(snakemake.input.packets, tables.PACKETS),
-        tables.read(snakemake.input.windows, tables.WINDOWS),
+        files.read(snakemake.input.packets, tables.PACKETS),
+        files.read(snakemake.input.windows, tables.WINDOWS),
         Definition.of(snakemake.params.config["features"]),
         FlowTable.of(snakemake.params.config["flow_table"]),
     )
-    tables.write_json({**snakemake.params.point, **row}, snakemake.output[0])
+    files.write_json({**snakemake.params.point, **row}, snakemake.output[0])

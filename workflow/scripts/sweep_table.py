@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 
 with rule(snakemake):
-    rows = pd.DataFrame([tables.read_json(path) for path in snakemake.input])
-    tables.write(tables.typed(rows, tables.SWEEP), snakemake.output[0], tables.SWEEP)
+    rows = pd.DataFrame([files.read_json(path) for path in snakemake.input])
+    files.write(tables.typed(rows, tables.SWEEP), snakemake.output[0], tables.SWEEP)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.glue import rule
 from upfml.testbed.bed import bed_of
 from upfml.testbed.check import check
 
 with rule(snakemake), TemporaryDirectory() as work, bed_of(snakemake.params.config["testbed"]) as bed:
-    tables.write_json(check(bed, Path(work)), snakemake.output[0])
+    files.write_json(check(bed, Path(work)), snakemake.output[0])

@@ -2,12 +2,12 @@
 
 import joblib
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.model import baselines, train
 
 with rule(snakemake):
-    windows = tables.read(snakemake.input.windows, tables.WINDOWS)
+    windows = files.read(snakemake.input.windows, tables.WINDOWS)
     parameters = {
         **snakemake.params.point,
         "kind": snakemake.params.kind,
@@ -17,6 +17,6 @@ with rule(snakemake):
     forests = {name: train.fit(windows, f"split_{name}", **parameters) for name in ("random", "grouped")}
     beside = baselines.read(snakemake.input.baselines)
     scores = {name: train.score(forest, beside[name], windows, f"split_{name}") for name, forest in forests.items()}
-    with tables.whole_file(snakemake.output.forest) as partial:
+    with files.whole_file(snakemake.output.forest) as partial:
         joblib.dump(forests["random"], partial)
-    tables.write_json(scores, snakemake.output.scores)
+    files.write_json(scores, snakemake.output.scores)

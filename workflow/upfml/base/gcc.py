@@ -8,7 +8,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from upfml.base import layout, tables
+from upfml.base import files, layout
 from upfml.base.errors import UserError
 from upfml.base.layout import Mirrors
 
@@ -32,7 +32,7 @@ def build(source: Path, made: Path, *options: str, mirrors: Mirrors = NO_MIRRORS
     Raises UserError when gcc is missing or fails, also when a struct differs from its mirror.
     """
     text = f'#include "{source.resolve()}"\n' + layout.assertions(mirrors)
-    with tables.whole_file(made) as partial:
+    with files.whole_file(made) as partial:
         command = ["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(partial)]
         command += ["-x", "c", "-", "-x", "none", *options]
         try:

@@ -1,43 +1,15 @@
-"""The tables between stages: their schemas, checked when written and when read.
-
-Rows travel as Parquet, summaries as JSON. A file appears whole or not at all: it is written beside its name and
-renamed, so a kill or a full disk never leaves half a file that a later run would trust.
-"""
+"""The tables between stages: their columns, types and units. files.py writes and reads them."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 import pandera.pandas as pa
-import pyarrow
-import pyarrow.parquet
-from pandera.errors import SchemaError
 
 from upfml.base import xdpmode
-from upfml.base.errors import UserError
-
-URLLC, EMBB = 0, 1
-"""Class labels (paper, section 3.2)."""
-NEITHER = -1
-"""In place of a class: a flow of an application that is of neither, or that no generator made."""
-CLASS_NAMES = {URLLC: "URLLC", EMBB: "eMBB"}
+from upfml.base.classes import APPLICATIONS, CLASS_NAMES, NEITHER
 
 FEATURES = ["iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var"]
 """The model's inputs in order: integers, in units of `features.iat_unit` and its square (paper, section 3.2)."""
-
-APPLICATIONS = [
-    *("robot-arm", "motion-control", "event-control"),  # URLLC
-    *("video", "download"),  # eMBB
-    *("voice", "gaming", "telemetry"),  # neither
-    "replayed",  # of the class that the configuration gives a capture
-]
-"""What generators make."""
 
 _label = pa.Column("int8", pa.Check.isin(list(CLASS_NAMES)))
 _label_or_neither = pa.Column("int8", pa.Check.isin([NEITHER, *CLASS_NAMES]))
@@ -303,60 +275,6 @@ METRICS = pa.DataFrameSchema(
 )
 
 
-@contextlib.contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends well, and is removed when it does not.
-
-    Raises UserError when the disk is full or the folder cannot be written.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}", f"free space or mend permissions on {path.parent}"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write(frame: pd.DataFrame, path: Path | str, schema: pa.DataFrameSchema) -> None:
-    """Write rows as Parquet after checking them. Raises UserError when the rows break the schema."""
-    checked = _checked(frame, schema, f"rows for {path}")
-    with whole_file(path) as partial:
-        checked.to_parquet(partial, index=False)
-
-
-@contextlib.contextmanager
-def writer(path: Path | str, schema: pa.DataFrameSchema) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write a table of any length: a function that checks rows and appends them as one row group.
-
-    The file appears when the block ends well. Raises UserError when rows break the schema.
-    """
-    types = pyarrow.Schema.from_pandas(empty(schema), preserve_index=False)
-    texts = [name for name, column in schema.columns.items() if str(column.dtype) == "str"]  # few, and long
-    with whole_file(path) as partial, pyarrow.parquet.ParquetWriter(partial, types, use_dictionary=texts) as file:
-
-        def append(frame: pd.DataFrame) -> None:
-            checked = _checked(frame, schema, f"rows for {path}")
-            file.write_table(pyarrow.Table.from_pandas(checked, types, preserve_index=False))
-
-        yield append
-
-
-def read(path: Path | str, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Read a Parquet table and check it. Raises UserError when it is missing, unreadable or breaks the schema."""
-    remedy = f"remove {path} and run again: snakemake makes it anew"
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read table {schema.name} from {path}: {error}", remedy) from error
-    return _checked(frame, schema, str(path))
-
-
 def empty(schema: pa.DataFrameSchema) -> pd.DataFrame:
     """A table of no rows with the schema's columns and types."""
     return typed(pd.DataFrame(columns=list(schema.columns)), schema)
@@ -366,33 +284,3 @@ def typed(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
     """The schema's columns of `frame`, in the schema's order and types."""
     types = {name: str(column.dtype) for name, column in schema.columns.items()}
     return frame[list(types)].astype(types)
-
-
-def write_csv(frame: pd.DataFrame, path: Path | str) -> None:
-    """Write a benchmark's table as CSV, numbers with six significant digits, whole or not at all."""
-    with whole_file(path) as partial:
-        frame.to_csv(partial, index=False, float_format="%.6g")
-
-
-def write_json(content: Any, path: Path | str) -> None:
-    """Write a summary as JSON, whole or not at all."""
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, sort_keys=False) + "\n")
-
-
-def read_json(path: Path | str) -> Any:
-    """Read a summary. Raises UserError when it is missing or is no JSON."""
-    try:
-        return json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}", f"remove {path} and run again") from error
-
-
-def _checked(frame: pd.DataFrame, schema: pa.DataFrameSchema, what: str) -> pd.DataFrame:
-    try:
-        return schema.validate(frame)
-    except SchemaError as error:
-        raise UserError(
-            f"{what} break(s) the schema of table {schema.name}: {error}",
-            "remove the file and run again; if it comes back, the stage that writes this table is wrong",
-        ) from error

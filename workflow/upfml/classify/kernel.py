@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.bpf import events
 from upfml.bpf.delivery import READ_AT_ONCE, Delivery
@@ -65,7 +65,7 @@ def compiled(
     """
     if not any_features:
         inputs.check(model)
-    facts = tables.read_json(model / "parts.json")
+    facts = files.read_json(model / "parts.json")
     defines: dict[str, int | str | None] = {
         **definition.defines(),
         **flow_table.defines(),
@@ -84,7 +84,7 @@ def compiled(
 
 def enter(module: Module, model: Path) -> list[Program]:
     """Load the programs of a compiled classifier: the one to attach, then its tail calls. Raises KernelRefused."""
-    facts = tables.read_json(model / "parts.json")
+    facts = files.read_json(model / "parts.json")
     return [module.load("classify"), *_ENGINES[facts["engine"]].load(module, model, facts)]
 
 
@@ -94,7 +94,7 @@ def swap(module: Module, model: Path) -> int:
     While packets flow: each is classified by one of the two, whole, and its decision says by which: the first has
     version 1, and this returns that of `model`. Raises UserError when the forest does not fit.
     """
-    facts = tables.read_json(model / "parts.json")
+    facts = files.read_json(model / "parts.json")
     if facts["engine"] != "table":
         raise UserError(
             f"{model} was made for the engine {facts['engine']}; only a table can be swapped",

@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
-from upfml.base import tables
+from upfml.base import files, tables
+from upfml.base.classes import CLASS_NAMES
 
 SPLITS = ["random", "grouped"]
 
@@ -55,16 +56,16 @@ class Baselines:
 
     def in_words(self) -> str:
         """The threshold as a sentence's part, e.g. `URLLC where iat_mean <= 17000.5, else eMBB`."""
-        below, above = (tables.CLASS_NAMES[label] for label in (self.below, self.above))
+        below, above = (CLASS_NAMES[label] for label in (self.below, self.above))
         return f"{below} where {self.feature} <= {self.threshold:g}, else {above}"
 
 
 def write(by_split: Mapping[str, Baselines], path: Path | str) -> None:
     """Write those of each split as JSON."""
-    tables.write_json({split: asdict(baselines) for split, baselines in by_split.items()}, path)
+    files.write_json({split: asdict(baselines) for split, baselines in by_split.items()}, path)
 
 
 def read(path: Path | str) -> dict[str, Baselines]:
     """What `write` wrote: those of each of SPLITS. Raises UserError when it cannot be read."""
-    content: dict[str, dict[str, Any]] = tables.read_json(path)
+    content: dict[str, dict[str, Any]] = files.read_json(path)
     return {split: Baselines(**fields) for split, fields in content.items()}

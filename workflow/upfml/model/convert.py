@@ -28,7 +28,7 @@ import emlearn
 import numpy as np
 from numpy.typing import NDArray
 
-from upfml.base import gcc, layout, tables
+from upfml.base import files, gcc, layout
 from upfml.base.errors import UserError
 from upfml.model.engines import inline, table, tailcall
 from upfml.model.kinds import TreeModel, check_for_c, trees_of
@@ -206,28 +206,28 @@ def write(
     parts = [list(range(len(trees)))]
     limits = [integer_thresholds(tree, thresholds) for tree in trees]
     facts: dict[str, Any] = {}
-    files = {
+    texts = {
         "engine.h": f'#include "engines/{engine}.h"\n',
         "forest.h": f"#pragma once\n#define MODEL_CLASSES {forest.n_classes_}\n#define MODEL_FEATURES {features}\n",
     }
     model = c_model(forest, thresholds, voting) if user_space or engine != "table" else ""
     if engine == "table":
         facts, image = table.image(table.Trees(trees, limits, [leaf_votes(tree, voting) for tree in trees]))
-        with tables.whole_file(folder / "forest.bin") as partial:
+        with files.whole_file(folder / "forest.bin") as partial:
             partial.write_bytes(image)
-        files["engine.h"] += layout.assertions({"forest_header": table.header(features)})
+        texts["engine.h"] += layout.assertions({"forest_header": table.header(features)})
     else:
-        files["forest.h"] += for_kernel(model)
+        texts["forest.h"] += for_kernel(model)
     if engine == "tailcall":
         parts = tailcall.divide([tailcall.tree_instructions(each, forest.n_classes_) for each in limits], division)
         forget = voting == "soft" or division == "auto"  # the paper's division comes with the paper's text
-        files["forest_parts.h"] = tailcall.programs(parts, features, voting, forget=forget)
+        texts["forest_parts.h"] = tailcall.programs(parts, features, voting, forget=forget)
     if engine == "inline":
-        files["forest_votes.h"] = inline.votes(len(trees), features, voting)
+        texts["forest_votes.h"] = inline.votes(len(trees), features, voting)
     if user_space:
-        files["model.h"] = model
-    for name, text in files.items():
-        with tables.whole_file(folder / name) as partial:
+        texts["model.h"] = model
+    for name, text in texts.items():
+        with files.whole_file(folder / name) as partial:
             partial.write_text(text)
     facts |= {
         "engine": engine,
@@ -241,7 +241,7 @@ def write(
         "window_ns": definition.window_ns,
         "iat_unit_ns": definition.iat_unit_ns,
     }
-    tables.write_json(facts, folder / "parts.json")
+    files.write_json(facts, folder / "parts.json")
 
 
 _WRAPPER = """\
@@ -263,7 +263,7 @@ def shared_library(folder: Path, features: int) -> Path:
     Raises UserError when gcc fails.
     """
     source, library = folder / "model.c", folder / "model.so"
-    with tables.whole_file(source) as partial:
+    with files.whole_file(source) as partial:
         partial.write_text(_WRAPPER)
     gcc.build(source, library, "-shared", "-fPIC", f"-DFEATURES={features}")
     return library

@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from upfml.base import tables
+from upfml.base.classes import CLASS_NAMES
 from upfml.model import kinds
 from upfml.model.baselines import Baselines
 from upfml.model.kinds import round_shares
@@ -57,7 +58,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
     `truth` and `predicted` have shape (n,), n > 0; rows of the matrix are true classes.
     """
-    labels = list(tables.CLASS_NAMES)
+    labels = list(CLASS_NAMES)
     right = int((truth == predicted).sum())
     interval = binomtest(right, len(truth)).proportion_ci(method="wilson")
     precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0.0)
@@ -68,7 +69,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
         "test_windows": len(truth),
         "per_class": {
-            tables.CLASS_NAMES[label]: {
+            CLASS_NAMES[label]: {
                 "precision": float(precision[i]),
                 "recall": float(recall[i]),
                 "f1": float(f1[i]),

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from upfml.base import tables
+from upfml.base.classes import CLASS_NAMES, EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.base.flowkey import FIVE_TUPLE, flow_id
 from upfml.packets.features import Definition, Flow, no_overflows
@@ -50,7 +51,7 @@ def labelled(windows: pd.DataFrame, flows: pd.DataFrame) -> tuple[pd.DataFrame, 
     """
     labels = windows["flow"].map(flows.set_index("flow")["label"])
     known = windows.assign(label=labels)[labels.notna()].astype({"label": "int8"}).reset_index(drop=True)
-    for label, name in tables.CLASS_NAMES.items():
+    for label, name in CLASS_NAMES.items():
         if not (known["label"] == label).any():
             raise UserError(
                 f"the traffic produced no {name} window",
@@ -77,7 +78,7 @@ def split(windows: pd.DataFrame, test_share: float, urllc_per_embb: float | None
         train, test = next(iter(folds.split(used, labels[used], groups)))
         grouped[used[train]], grouped[used[test]] = "train", "test"
     except ValueError as error:
-        counts = {name: int((labels == label).sum()) for label, name in tables.CLASS_NAMES.items()}
+        counts = {name: int((labels == label).sum()) for label, name in CLASS_NAMES.items()}
         raise UserError(
             f"the windows {counts} cannot be split: {error}", "capture for longer (capture.duration_s)"
         ) from error
@@ -88,15 +89,14 @@ def summary(windows: pd.DataFrame, unlabelled: int, overflows: dict[str, int]) -
     """Class balance overall and on each side of each split, and what `closed` counted."""
 
     def count(rows: pd.DataFrame) -> dict[str, int]:
-        return {name: int((rows["label"] == label).sum()) for label, name in tables.CLASS_NAMES.items()}
+        return {name: int((rows["label"] == label).sum()) for label, name in CLASS_NAMES.items()}
 
     return {
         "windows": count(windows),
         "windows_of_unknown_flows": unlabelled,
         "overflows": overflows,
         "flows": {
-            name: int(windows.loc[windows["label"] == label, "flow"].nunique())
-            for label, name in tables.CLASS_NAMES.items()
+            name: int(windows.loc[windows["label"] == label, "flow"].nunique()) for label, name in CLASS_NAMES.items()
         },
         **{
             column: {side: count(windows[windows[column] == side]) for side in ("train", "test", "unused")}
@@ -108,8 +108,8 @@ def summary(windows: pd.DataFrame, unlabelled: int, overflows: dict[str, int]) -
 def _balanced(labels: np.ndarray, urllc_per_embb: float | None, seed: int) -> np.ndarray:
     keep = np.ones(len(labels), dtype=bool)
     if urllc_per_embb is not None:
-        urllc = np.flatnonzero(labels == tables.URLLC)
-        wanted = round(urllc_per_embb * int((labels == tables.EMBB).sum()))
+        urllc = np.flatnonzero(labels == URLLC)
+        wanted = round(urllc_per_embb * int((labels == EMBB).sum()))
         surplus = np.random.default_rng(seed).permutation(urllc)[wanted:]
         keep[surplus] = False
     return keep

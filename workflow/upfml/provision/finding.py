@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from upfml.base import pages, tables
+from upfml.base import files, pages
 from upfml.base.errors import UserError
 
 Verdict = Literal["ok", "warning", "failed"]
@@ -46,13 +46,13 @@ class Report:
     @classmethod
     def read(cls, json_path: Path | str) -> Report:
         """What `write` wrote. Raises UserError when it is missing or is no JSON."""
-        return cls(tuple(Finding(**row) for row in tables.read_json(json_path)))
+        return cls(tuple(Finding(**row) for row in files.read_json(json_path)))
 
     def write(self, json_path: Path | str, text_path: Path | str, page_path: Path | str) -> None:
         """Write the findings as JSON for programs, and as text and as HTML for people."""
-        tables.write_json([asdict(finding) for finding in self.findings], json_path)
+        files.write_json([asdict(finding) for finding in self.findings], json_path)
         for path, content in ((text_path, self.text()), (page_path, self.page())):
-            with tables.whole_file(path) as partial:
+            with files.whole_file(path) as partial:
                 partial.write_text(content)
 
     def summary(self) -> str:

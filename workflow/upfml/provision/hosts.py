@@ -34,8 +34,6 @@ HERE: tuple[Check, ...] = (
 )
 """All that one machine has to pass which is all three of the test bed."""
 
-_PLAYED = ("playbin3", "videoconvert", "souphttpsrc", "dashdemux2", "qtdemux", "deinterlace", "h264parse", "avdec_h264")
-_CALLED = ("opusenc", "rtpopuspay", "udpsink")
 _ONLY_GENERALISE = (
     "none needed but for `generalise`; install it, or take the application that wants it out of generalise.scenarios"
 )
@@ -146,21 +144,19 @@ def _upf(described: Machine, testbed: Mapping[str, Any]) -> tuple[Check, ...]:
 
 
 def _dn(described: Machine, testbed: Mapping[str, Any]) -> tuple[Check, ...]:
-    played = {element: tools.ELEMENTS[element] for element in _PLAYED}
     return (
         machine.architecture,
         partial(machine.python, wanted=_PLAIN_PYTHON, remedy=_OTHER_PYTHON),
         partial(tools.tools, wanted={"gst-launch-1.0": "--version", "ip": "-V"}, remedy=_INSTALL),
-        partial(tools.elements, wanted=played),
+        partial(tools.elements, wanted=tools.PLAYER_ELEMENTS),
         *_for_generalise({"nginx": "-v", "ITGRecv": "-h", "mosquitto": "-h"}),
         partial(n3.address_n6, described=described),
     )
 
 
 def _for_generalise(applications: Mapping[str, str]) -> tuple[Check, ...]:
-    called = {element: tools.ELEMENTS[element] for element in _CALLED}
     return (
-        partial(tools.elements, wanted=called, otherwise="warning"),
+        partial(tools.elements, wanted=tools.FURTHER_ELEMENTS, otherwise="warning"),
         partial(tools.tools, wanted=applications, remedy=_ONLY_GENERALISE, otherwise="warning"),
     )
 

@@ -23,7 +23,7 @@ TOOLS = {  # and how each is asked for its version
 }
 """All that one machine needs which is everything."""
 
-ELEMENTS = {  # of playbin3 for a DASH stream of H.264 over HTTP, of calls, and Debian's package of each
+PLAYER_ELEMENTS = {  # of playbin3 for a DASH stream of H.264 over HTTP, and Debian's package of each
     "playbin3": "gstreamer1.0-plugins-base",
     "videoconvert": "gstreamer1.0-plugins-base",
     "souphttpsrc": "gstreamer1.0-plugins-good",
@@ -32,10 +32,13 @@ ELEMENTS = {  # of playbin3 for a DASH stream of H.264 over HTTP, of calls, and 
     "deinterlace": "gstreamer1.0-plugins-good",
     "h264parse": "gstreamer1.0-plugins-bad",
     "avdec_h264": "gstreamer1.0-libav",
+}
+FURTHER_ELEMENTS = {  # of further applications, likewise
     "opusenc": "gstreamer1.0-plugins-base",
     "rtpopuspay": "gstreamer1.0-plugins-good",
     "udpsink": "gstreamer1.0-plugins-good",
 }
+ELEMENTS = PLAYER_ELEMENTS | FURTHER_ELEMENTS
 
 
 def tools(

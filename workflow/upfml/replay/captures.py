@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import provenance, tables
+from upfml.base import files, provenance, tables
+from upfml.base.classes import CLASS_NAMES
 from upfml.base.errors import UserError
 from upfml.base.flowkey import FIVE_TUPLE, flow_id
 from upfml.bpf import events
@@ -105,9 +106,9 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
         stack.enter_context(one_cpu())
         collect = collector(definition, FlowTable(), replay=True)
         classifier, programs = kernel.load(model, definition, "window", FlowTable(), replay=True)
-        packets = stack.enter_context(tables.writer(out / "packets.parquet", tables.PACKETS))
-        windows = stack.enter_context(tables.writer(out / "windows.parquet", tables.CLOSED_WINDOWS))
-        decisions = stack.enter_context(tables.writer(out / "decisions.parquet", tables.DECISIONS))
+        packets = stack.enter_context(files.writer(out / "packets.parquet", tables.PACKETS))
+        windows = stack.enter_context(files.writer(out / "windows.parquet", tables.CLOSED_WINDOWS))
+        decisions = stack.enter_context(files.writer(out / "decisions.parquet", tables.DECISIONS))
 
         def take_packets(rows: np.ndarray) -> None:
             packets(events.packets_table(rows))
@@ -125,7 +126,7 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
         summary = {
             **run(capture, arms, tell),
             "windows": classes.total(),
-            "decisions": {name: classes[label] for label, name in tables.CLASS_NAMES.items()},
+            "decisions": {name: classes[label] for label, name in CLASS_NAMES.items()},
             "model": str(model),
             "window_ns": definition.window_ns,
             "iat_unit_ns": definition.iat_unit_ns,
@@ -136,7 +137,7 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
                 "libpcap": capturefile.libpcap_version(),
             },
         }
-    tables.write_json(summary, out / "summary.json")
+    files.write_json(summary, out / "summary.json")
     return summary
 
 
@@ -147,7 +148,7 @@ def _definition(model: Path) -> Definition:
             f"{model} is not a converted model: it has no parts.json",
             "give a folder that the workflow made, e.g. results/convert/depth10-trees10",
         )
-    parts = tables.read_json(model / "parts.json")
+    parts = files.read_json(model / "parts.json")
     try:
         return Definition(parts["window_ns"], parts["iat_unit_ns"])
     except KeyError as error:
@@ -182,7 +183,7 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
     definition, flow_table = Definition.of(config["features"]), FlowTable.of(config["flow_table"])
     seen: dict[bytes, int] = {}  # the key of each flow, and the capture that it is in
     summaries = []
-    with one_cpu(), tables.writer(out / "packets.parquet", tables.PACKETS) as packets:
+    with one_cpu(), files.writer(out / "packets.parquet", tables.PACKETS) as packets:
         for number, described in enumerate(config["replay"]):
             module = collector(definition, flow_table, replay=True)
 
@@ -201,22 +202,22 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
             with CaptureFile(Path(described["file"]), plain=described.get("plain", False)) as capture:
                 summaries.append({**run(capture, {"collector": arm}, tell), "label": described["label"]})
     labels = [config["replay"][number]["label"] for number in seen.values()]
-    tables.write(_flows(seen, labels), out / "flows.parquet", tables.FLOWS)
+    files.write(_flows(seen, labels), out / "flows.parquet", tables.FLOWS)
     received = sum(summary["counters"]["collector"]["event_sent"] for summary in summaries)
-    tables.write_json({"received": received, "lost": 0, "rate": 0.0}, out / "loss.json")
-    tables.write_json({"arm": "replay", "captures": summaries}, out / "run.json")
+    files.write_json({"received": received, "lost": 0, "rate": 0.0}, out / "loss.json")
+    files.write_json({"arm": "replay", "captures": summaries}, out / "run.json")
     record = provenance.of(
         config, arm="replay", traffic_seed=None, xdp_modes=[], start=began, end=provenance.now(),
         libpcap=capturefile.libpcap_version(),
     )  # fmt: skip
-    tables.write_json(record, out / "provenance.json")
+    files.write_json(record, out / "provenance.json")
 
 
 def _flows(keys: Iterable[bytes], labels: Sequence[str]) -> pd.DataFrame:
     """Rows of the flows table for flow keys and the names of their classes."""
     flows = pd.DataFrame([events.five_tuple(key) for key in keys], columns=FIVE_TUPLE)
     flows["flow"] = [flow_id(*row) for row in flows[FIVE_TUPLE].itertuples(index=False, name=None)]
-    classes = {name: label for label, name in tables.CLASS_NAMES.items()}
+    classes = {name: label for label, name in CLASS_NAMES.items()}
     flows["label"] = [classes[label] for label in labels]
     flows["application"], flows["period_ms"], flows["payload_bytes"] = "replayed", np.nan, np.nan
     return tables.typed(flows, tables.FLOWS)

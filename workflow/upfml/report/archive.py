@@ -13,11 +13,11 @@ import hashlib
 import io
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict
+from typing import Any
 
 import yaml
 from rocrate.model import ContextEntity
@@ -25,9 +25,7 @@ from rocrate.rocrate import ROCrate
 
 from upfml.base import xdpmode
 from upfml.base.errors import UserError
-
-DRAWINGS = "drawings.json"
-"""In the archive: what workflow/redraw.smk draws, and from what."""
+from upfml.report.drawings import DRAWINGS, Drawing
 
 _CODE = (
     "CITATION.cff",
@@ -38,6 +36,7 @@ _CODE = (
     "bpf",
     "envs",
     "presets",
+    "profiles",
     "pyproject.toml",
     "workflow",
 )
@@ -79,6 +78,7 @@ _KINDS = (
     ("bpf/*", "source of what runs in the kernel"),
     ("envs/*", "what a machine needs"),
     ("presets/*", "other configurations"),
+    ("profiles/*", "what `snakemake` takes as given"),
     ("*", "source of the workflow"),
 )
 """Pattern of a path and what such a file is; the first that fits counts."""
@@ -90,47 +90,6 @@ _FORMATS = {
     ".toml": "application/toml", ".css": "text/css",
 }  # fmt: skip
 """IANA media types where there is one; any other file of the project is text/plain."""
-
-
-class Drawing(TypedDict):
-    """A figure's rule, with all that its script gets. `files` are inputs without a name, `named` those with one."""
-
-    rule: str
-    script: str
-    files: list[str]
-    named: dict[str, str | list[str]]
-    output: dict[str, str]
-    params: dict[str, Any]
-
-
-def drawing(rule: Any, wildcards: Any) -> Drawing:
-    """Of one of Snakemake's rule objects, which has no wildcards of its own; functions among its inputs are called."""
-    named = {name: _paths(_called(item, wildcards)) for name, item in rule.input.items()}
-    return {
-        "rule": rule.name,
-        "script": PurePosixPath(rule.script).name,
-        "files": [] if named else [str(item) for item in rule.input],
-        "named": named,
-        "output": {name: str(path) for name, path in rule.output.items()},
-        "params": {name: _called(value, wildcards) for name, value in rule.params.items()},
-    }
-
-
-def tables_of(drawn: Iterable[Drawing]) -> list[str]:
-    """Every file that some figure is drawn from."""
-    found: dict[str, None] = {}
-    for each in drawn:
-        for item in [each["files"], *each["named"].values()]:
-            found.update(dict.fromkeys([item] if isinstance(item, str) else item))
-    return list(found)
-
-
-def _called(item: Any, wildcards: Any) -> Any:
-    return item(wildcards) if callable(item) else item
-
-
-def _paths(item: Any) -> str | list[str]:
-    return str(item) if isinstance(item, str) else [str(each) for each in item]
 
 
 def code(root: Path) -> list[str]:

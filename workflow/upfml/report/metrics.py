@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from upfml.arms import Arm
-from upfml.base import tables, xdpmode
+from upfml.base import files, tables, xdpmode
+from upfml.base.classes import CLASS_NAMES
 from upfml.base.errors import UserError
-from upfml.base.tables import CLASS_NAMES, METRICS
+from upfml.base.tables import METRICS
 from upfml.model.baselines import Baselines
 
 RUN = ["arm", "trial"]
@@ -78,7 +79,7 @@ def parts(arm: str) -> dict[str, tuple[str, str]]:
 
 def gather(paths: Iterable[Path | str], schema: pa.DataFrameSchema) -> pd.DataFrame:
     """The rows of one table of several batches."""
-    return pd.concat([tables.read(path, schema) for path in paths], ignore_index=True)
+    return pd.concat([files.read(path, schema) for path in paths], ignore_index=True)
 
 
 def classifying(frame: pd.DataFrame) -> list[str]:

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 from upfml.bpf import events, syscall, xdp
 from upfml.bpf.delivery import Dropper, Reader
@@ -256,10 +256,10 @@ class _Agent:
     def write(self) -> None:
         """The tables and agent.json."""
         for name, recorder in self._arm.results.items():
-            tables.write(recorder.table(), self._job.out / f"{name}.parquet", recorder.schema)
+            files.write(recorder.table(), self._job.out / f"{name}.parquet", recorder.schema)
         programs = [vars(program) for program in self._arm.programs]
         about = {"arm": self._job.arm.kind, "xdp_mode": self._xdp_mode, "delivery": asdict(self._job.delivery)}
-        tables.write_json(about | self.report() | {"programs": programs}, self._job.out / "agent.json")
+        files.write_json(about | self.report() | {"programs": programs}, self._job.out / "agent.json")
 
 
 def run(job: Job) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from upfml.arms import Arm
-from upfml.base import tables, xdpmode
+from upfml.base import files, xdpmode
 from upfml.base.errors import UserError
 from upfml.bpf.delivery import Delivery
 from upfml.bpf.flowtable import FlowTable
@@ -83,7 +83,7 @@ class AgentProcess:
         if status:
             self.check()
         self._upf.fetch(self._work)
-        report: dict[str, Any] = tables.read_json(self._work / "agent.json")
+        report: dict[str, Any] = files.read_json(self._work / "agent.json")
         return report
 
     def _tell(self, word: str) -> dict[str, Any]:

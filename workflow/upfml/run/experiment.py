@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from upfml.arms import Arm
-from upfml.base import provenance, tables
+from upfml.base import files, provenance, tables
 from upfml.provision import IDLE_WANTED_PCT
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.run.meter import MeterProcess
@@ -101,12 +101,12 @@ def run(
         report = agent.end()
         facts, machine = bed.facts(), meter.machine()
         flows = traffic.flows()
-        tables.write(flows, out / "flows.parquet", tables.FLOWS)
-        tables.write(traffic.rungs(), out / "rungs.parquet", tables.RUNGS)
+        files.write(flows, out / "flows.parquet", tables.FLOWS)
+        files.write(traffic.rungs(), out / "rungs.parquet", tables.RUNGS)
         generators = traffic.report()
-    tables.write_json(loss(report), out / "loss.json")
+    files.write_json(loss(report), out / "loss.json")
     unlabelled = _write_rows(arm, work, out, flows, start_ns, end_ns)
-    tables.write_json(
+    files.write_json(
         {
             "arm": arm.name,
             "seed": seed,
@@ -132,7 +132,7 @@ def run(
         start=began,
         end=provenance.now(),
     )
-    tables.write_json(record, out / "provenance.json")
+    files.write_json(record, out / "provenance.json")
 
 
 def wait_for_idle(meter: MeterProcess) -> float:
@@ -173,12 +173,12 @@ def _write_rows(arm: Arm, work: Path, out: Path, flows: pd.DataFrame, start_ns: 
     unlabelled = 0
     for made in work.glob("*.parquet"):
         schema, time = (tables.PACKETS, "t_ns") if made.stem == "packets" else (tables.DECISIONS, "t_packet_ns")
-        rows = tables.read(made, schema)
+        rows = files.read(made, schema)
         if arm.kind != "exactness":
             rows = rows[rows[time].between(start_ns, end_ns)].reset_index(drop=True)
         if schema is tables.DECISIONS:
             rows = label(rows, flows)
             unlabelled += int((rows["label"] == -1).sum())
-        tables.write(rows, out / made.name, schema)
+        files.write(rows, out / made.name, schema)
         made.unlink()
     return unlabelled

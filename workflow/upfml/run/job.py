@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from upfml.arms import Arm
-from upfml.base import tables
+from upfml.base import files
 from upfml.bpf.delivery import Delivery
 from upfml.bpf.flowtable import FlowTable
 from upfml.classify.uplink import Uplink
@@ -42,12 +42,12 @@ class Job:
 
     def write(self, path: Path) -> None:
         """Write it for an agent to read."""
-        tables.write_json({key: str(v) if isinstance(v, Path) else v for key, v in asdict(self).items()}, path)
+        files.write_json({key: str(v) if isinstance(v, Path) else v for key, v in asdict(self).items()}, path)
 
     @classmethod
     def read(cls, path: Path) -> Job:
         """Read what `write` wrote."""
-        content: dict[str, Any] = tables.read_json(path)
+        content: dict[str, Any] = files.read_json(path)
         content["arm"] = Arm(**content["arm"])
         content["out"] = Path(content["out"])
         content["flow_table"] = FlowTable(**content["flow_table"])

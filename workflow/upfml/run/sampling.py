@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.testbed.host import LocalHost, stop
 
 _STAT = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
@@ -43,7 +43,7 @@ class Sampler:
         self._folder.mkdir(parents=True, exist_ok=True)
         for left_over in self._folder.iterdir():  # the tools append
             left_over.unlink()
-        tables.write_json(self._processes, self._folder / "processes.json")
+        files.write_json(self._processes, self._folder / "processes.json")
         here = LocalHost("here")
         pids = ",".join(map(str, self._processes.values()))
         every_second = "1"
@@ -68,7 +68,7 @@ class Sampler:
         self._thread.join()
         for tool in self._tools:
             stop(tool, by=signal.SIGINT)  # mpstat closes its JSON on Ctrl-C only
-        tables.write_json(self._readings, self._folder / "procstat.json")
+        files.write_json(self._readings, self._folder / "procstat.json")
 
     def _process_times(self) -> dict[str, dict[str, float]]:
         times = {}
@@ -105,8 +105,8 @@ def table(folder: Path) -> pd.DataFrame:
     """The raw readings of a run's folder as rows of the samples table."""
     rows = [
         *_mpstat_rows(json.loads((folder / "mpstat.json").read_text())),
-        *_pidstat_rows((folder / "pidstat.txt").read_text(), tables.read_json(folder / "processes.json")),
-        *_reading_rows(tables.read_json(folder / "procstat.json")),
+        *_pidstat_rows((folder / "pidstat.txt").read_text(), files.read_json(folder / "processes.json")),
+        *_reading_rows(files.read_json(folder / "procstat.json")),
     ]
     frame = pd.DataFrame(rows, columns=list(tables.SAMPLES.columns))
     return tables.typed(frame, tables.SAMPLES)

@@ -24,7 +24,7 @@ import pandas as pd
 from scipy import stats
 
 from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
-from upfml.base import provenance, tables, xdpmode
+from upfml.base import files, provenance, tables, xdpmode
 from upfml.provision import IDLE_WANTED_PCT
 from upfml.report.metrics import CONFIDENCE
 from upfml.run import experiment
@@ -118,23 +118,23 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
         reports = {arm.name: agent.end() for arm, agent in agents.items()}
         facts, machine = bed.facts(), meter.machine()
     turns = pd.concat([trial.turns for trial in made], ignore_index=True)
-    tables.write(turns, out / "turns.parquet", tables.TURNS)
+    files.write(turns, out / "turns.parquet", tables.TURNS)
     flows = [trial.flows.assign(trial=trial.number) for trial in made]
-    tables.write(tables.typed(pd.concat(flows), tables.TRIAL_FLOWS), out / "flows.parquet", tables.TRIAL_FLOWS)
+    files.write(tables.typed(pd.concat(flows), tables.TRIAL_FLOWS), out / "flows.parquet", tables.TRIAL_FLOWS)
     warmup_ns = round(config["runs"]["warmup_s"] * 1e9)
     decided = [_decisions(out / "work" / arm.name, arm, made, warmup_ns) for arm in loaded if arm.classifies]
     decisions = pd.concat(decided, ignore_index=True) if decided else tables.empty(tables.TURN_DECISIONS)
-    tables.write(decisions, out / "decisions.parquet", tables.TURN_DECISIONS)
+    files.write(decisions, out / "decisions.parquet", tables.TURN_DECISIONS)
     modes = sorted({agent.xdp_mode for agent in agents.values()})
     traffic = {trial.number: trial.traffic for trial in made}
-    tables.write_json(
+    files.write_json(
         {"xdp_modes": modes, "idle_wanted_pct": IDLE_WANTED_PCT, "agents": reports, "traffic": traffic},
         out / "run.json",
     )
     record = provenance.of(
         config, machine, trials=list(trials), xdp_modes=modes, testbed=facts, start=began, end=provenance.now()
     )
-    tables.write_json(record, out / "provenance.json")
+    files.write_json(record, out / "provenance.json")
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def _decisions(work: Path, arm: Arm, trials: Sequence[_Trial], warmup_ns: int) -
     Those that were not sent are counted with the one before them (`repeats`), which is mostly a flow's first, in the
     warm-up: so of an arm that sends only changes the warm-up's are there, too.
     """
-    made = tables.read(work / "decisions.parquet", tables.DECISIONS)
+    made = files.read(work / "decisions.parquet", tables.DECISIONS)
     early_ns = 0 if arm.tells_every else warmup_ns
     parts = []
     for trial in trials:

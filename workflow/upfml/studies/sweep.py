@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.bpf.flowtable import FlowTable
 from upfml.bpf.module import KernelRefused, Program
 from upfml.classify.user import predictor
@@ -38,7 +38,7 @@ def measure(
     Inference time is from features ready to class known, in the kernel and around the ctypes call alike.
     """
     test = windows[windows["split_random"] == "test"]
-    parts = tables.read_json(model / "parts.json")
+    parts = files.read_json(model / "parts.json")
     row = {
         "nodes": parts["nodes"],
         "programs": len(parts["parts"]),

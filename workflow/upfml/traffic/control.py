@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from upfml.base import gcc, tables
+from upfml.base.classes import URLLC
 from upfml.base.flowkey import TCP, UDP, flow_id
 
 FIRST_SOURCE_PORT = 40000
@@ -36,7 +37,7 @@ def plan(config: Mapping[str, Any], seed: int, ue: str, dn: str) -> pd.DataFrame
     if events := config.get("applications", {}).get("event_control"):
         table = pd.concat([table, _events(events, seed)], ignore_index=True)
     table = table.assign(
-        src=ue, dst=dn, src_port=np.arange(FIRST_SOURCE_PORT, FIRST_SOURCE_PORT + len(table)), label=tables.URLLC
+        src=ue, dst=dn, src_port=np.arange(FIRST_SOURCE_PORT, FIRST_SOURCE_PORT + len(table)), label=URLLC
     )
     table["period_ms"] = (table["period_ns"] / 1e6).where(table["spacing"] == "periodic")
     ports_and_protocols = zip(table["src_port"], table["dst_port"], table["protocol"], strict=True)

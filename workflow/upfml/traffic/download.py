@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base.classes import EMBB
 from upfml.base.flowkey import TCP
 from upfml.traffic import manifest
 from upfml.traffic.application import Place, Program
@@ -67,4 +67,4 @@ def flows(access_log: str, dn: str) -> pd.DataFrame:
     """tables.FLOWS: the uplink flow of every connection in the access log of the server at `dn`."""
     peers = requests(access_log)
     ends = [(peer, port, dn, PORT) for peer, port in zip(peers["address"], peers["port"], strict=True)]
-    return manifest.of_application("download", tables.EMBB, TCP, ends)
+    return manifest.of_application("download", EMBB, TCP, ends)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base.classes import NEITHER
 from upfml.base.errors import UserError
 from upfml.base.flowkey import UDP
 from upfml.traffic import manifest
@@ -79,4 +79,4 @@ def flows(decoded: str) -> pd.DataFrame:
     """tables.FLOWS: every flow in what ITGDec says of the sender's log."""
     found = (flow.groupdict() for flow in _FLOW.finditer(decoded))
     ends = [(flow["src"], int(flow["src_port"]), flow["dst"], int(flow["dst_port"])) for flow in found]
-    return manifest.of_application("gaming", tables.NEITHER, UDP, ends)
+    return manifest.of_application("gaming", NEITHER, UDP, ends)

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 
 MANIFEST, INDEX = "manifest.mpd", "ladder.json"
@@ -41,7 +41,7 @@ def encode(folder: Path, rungs_mbit_s: Sequence[float], segment_s: float, length
             if found < wanted:
                 raise UserError(f"ffmpeg wrote {found} of {wanted} segments of the ladder's rung {rung}", remedy)
         rungs = [{"rung": rung, "bitrate_mbit_s": bitrate} for rung, bitrate in enumerate(rungs_mbit_s)]
-        tables.write_json({"rungs": rungs, "segment_s": segment_s, "length_s": length_s}, partial / INDEX)
+        files.write_json({"rungs": rungs, "segment_s": segment_s, "length_s": length_s}, partial / INDEX)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except FileNotFoundError as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.testbed.host import Host, Process, stop
 from upfml.traffic import gstreamer, video
@@ -142,12 +142,12 @@ class Session:
 
     def rungs(self) -> pd.DataFrame:
         """tables.RUNGS, after the session: the segments that the players asked for."""
-        return video.rungs(self._server.log(), tables.read_json(self._ladder / INDEX), self._began_epoch_s)
+        return video.rungs(self._server.log(), files.read_json(self._ladder / INDEX), self._began_epoch_s)
 
     def report(self) -> dict[str, Any]:
         """After the session: the sender's own account, and how many clients started, and played a segment."""
         return {
-            "urllc": tables.read_json(self._account),
+            "urllc": files.read_json(self._account),
             "embb": {"clients_started": self._started, "clients_played": int(self.rungs()["client"].nunique())},
         }
 
@@ -208,10 +208,10 @@ class Session:
         self._processes[name], self._hosts[name] = process, host
         self._cleanup.callback(stop, process)
 
-    def _bring_back(self, name: str, files: Sequence[Path]) -> None:
+    def _bring_back(self, name: str, written: Sequence[Path]) -> None:
         """End a process, and fetch what it has written by then."""
         stop(self._processes[name])
-        self._hosts[name].fetch(*files)
+        self._hosts[name].fetch(*written)
 
     def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
         def check() -> None:

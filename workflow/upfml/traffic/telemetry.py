@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base.classes import NEITHER
 from upfml.base.flowkey import TCP
 from upfml.traffic import manifest
 from upfml.traffic.application import Place, Program, said
@@ -61,4 +61,4 @@ class Telemetry:
 def flows(broker_log: str, dn: str) -> pd.DataFrame:
     """tables.FLOWS: every connection of a sensor in the log of the broker at `dn`."""
     ends = [(client["address"], int(client["port"]), dn, PORT) for client in _CONNECTED.finditer(broker_log)]
-    return manifest.of_application("telemetry", tables.NEITHER, TCP, ends)
+    return manifest.of_application("telemetry", NEITHER, TCP, ends)

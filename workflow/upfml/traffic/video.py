@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from upfml.base import tables
+from upfml.base.classes import EMBB
 from upfml.base.flowkey import TCP
 from upfml.testbed.host import Host
 from upfml.traffic import gstreamer, manifest
@@ -77,7 +78,7 @@ def flows(access_log: str, ue: str) -> pd.DataFrame:
     """tables.FLOWS: every TCP connection on which the server at address `ue` has answered, as the uplink flow."""
     peers = requests(access_log)
     ends = [(ue, PORT, peer, port) for peer, port in zip(peers["address"], peers["port"], strict=True)]
-    return manifest.of_application("video", tables.EMBB, TCP, ends)
+    return manifest.of_application("video", EMBB, TCP, ends)
 
 
 def rungs(access_log: str, ladder: Mapping[str, Any], began_s: float) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from upfml.base import tables
+from upfml.base.classes import NEITHER
 from upfml.base.flowkey import UDP
 from upfml.traffic import gstreamer, manifest
 from upfml.traffic.application import Place, Program, said
@@ -69,7 +69,7 @@ class Voice:
     def flows(self) -> pd.DataFrame:
         """What the UE sends of each call."""
         ends = [(self._place.ue, sending, self._place.dn, receiving) for sending, receiving in self._ports]
-        return manifest.of_application("voice", tables.NEITHER, UDP, ends)
+        return manifest.of_application("voice", NEITHER, UDP, ends)
 
 
 def speech(random: np.random.Generator, length_s: float) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 from upfml.checks.kernels import images, judge, machine
 from upfml.checks.kernels.plan import Plan
@@ -60,16 +60,16 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
         kernels = [images.get(name, _say) for name in names]
         _say("compiling the programs")
         plan = Plan(folder, short=short, old=any(name in judge.OLD for name in names))
-        tables.write_json([], folder / "tests.json")  # of the running kernel `make test` runs all
+        files.write_json([], folder / "tests.json")  # of the running kernel `make test` runs all
         began = time.monotonic()
         here = subprocess.run([sys.executable, "-m", _GUEST, folder], stdin=subprocess.DEVNULL, timeout=patience_s)
         if here.returncode:
             raise UserError("the checks on the running kernel failed", "see the messages above")
-        baseline = judge.judge(RUNNING, tables.read_json(folder / "guest/result.json"), plan)
+        baseline = judge.judge(RUNNING, files.read_json(folder / "guest/result.json"), plan)
         judged = {RUNNING: baseline | {"seconds": round(time.monotonic() - began, 1)}}
         shutil.rmtree(folder / "guest")
         for image in kernels:
-            tables.write_json([] if short or image.name in judge.OLD else _TESTS, folder / "tests.json")
+            files.write_json([] if short or image.name in judge.OLD else _TESTS, folder / "tests.json")
             seconds = machine.run(image, _GUEST, folder, _say, patience_s)
             result = folder / "guest/result.json"
             if not result.is_file():
@@ -77,7 +77,7 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
                     f"{image.name}: the guest ended without a report; its last output: {machine.last_words(image)}",
                     f"see {image.log}",
                 )
-            judged[image.name] = judge.judge(image.name, tables.read_json(result), plan, baseline) | {
+            judged[image.name] = judge.judge(image.name, files.read_json(result), plan, baseline) | {
                 "package": image.package,
                 "seconds_emulated": round(seconds, 1),
             }
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    tables.write_json(found, chosen.out)
+    files.write_json(found, chosen.out)
     print(judge.table(found))
     return 1 if any(kernel["problems"] for kernel in found["kernels"].values()) else 0
 

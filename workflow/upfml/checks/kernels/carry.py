@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.bpf.module import SOURCES, Module, amalgamate
 from upfml.bpf.syscall import create_map, look_up, map_info, update
 
@@ -37,7 +37,7 @@ def write(module: Module, path: Path) -> None:
         if name in inner:
             maps[name]["inner"] = inner[name]
     programs = {name: base64.b64encode(module.code(name)).decode() for name in module.functions()}
-    tables.write_json({"source": module.source, "defines": module.defines, "maps": maps, "programs": programs}, path)
+    files.write_json({"source": module.source, "defines": module.defines, "maps": maps, "programs": programs}, path)
 
 
 def _with_maps(code: bytes, descriptor: Callable[[int], int]) -> bytes:
@@ -86,7 +86,7 @@ class Carried(Module):
 
     def __init__(self, path: Path) -> None:
         """From a file of `write`. Raises OSError when the kernel refuses a map."""
-        carried = tables.read_json(path)
+        carried = files.read_json(path)
         self.source, self.defines = carried["source"], carried["defines"]
         self._programs = {name: base64.b64decode(code) for name, code in carried["programs"].items()}
         self._tables: dict[str, _Table] = {}

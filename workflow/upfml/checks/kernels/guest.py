@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 from upfml.bpf import abilities, events, headers
 from upfml.bpf.module import KernelRefused, Module, Program
@@ -85,21 +85,19 @@ def compiles_alike(folder: Path) -> bool | None:
         headers.find()
     except UserError:
         return None
-    subject = next(
-        subject for subject in tables.read_json(folder / "subjects.json") if subject.get("ring") == "packets"
-    )
+    subject = next(subject for subject in files.read_json(folder / "subjects.json") if subject.get("ring") == "packets")
     carried = Carried(folder / subject["file"])
     return without_maps(Module(carried.source, carried.defines).code("collect")) == without_maps(
         carried.code("collect")
     )
 
 
-def tested(files: Sequence[str]) -> dict[str, Any] | None:
+def tested(tests: Sequence[str]) -> dict[str, Any] | None:
     """What pytest says of some of the project's tests in this kernel: `passed`, and its last line as `summary`."""
-    if not files:
+    if not tests:
         return None
-    _say(f"running {' '.join(files)}")
-    pytest = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *files]
+    _say(f"running {' '.join(tests)}")
+    pytest = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(pytest, cwd=_PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     print(done.stdout + done.stderr, flush=True)
     return {"passed": done.returncode == 0, "summary": (done.stdout.strip().splitlines() or ["nothing"])[-1]}
@@ -118,14 +116,14 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     (folder / "guest").mkdir()
     results = {}
-    for subject in tables.read_json(folder / "subjects.json"):
+    for subject in files.read_json(folder / "subjects.json"):
         results[subject["name"]] = tried(folder, subject)
         _say(f"{subject['name']}: {_outcome(results[subject['name']])}")
     _say("trying what `snakemake provision` tries")
     trials = abilities.results()
     _say("compiling the collector")
     same = compiles_alike(folder)
-    tests = tested(tables.read_json(folder / "tests.json"))
+    tests = tested(files.read_json(folder / "tests.json"))
     result = {
         "release": platform.release(),
         "subjects": results,
@@ -133,7 +131,7 @@ def main() -> None:
         "bcc_same_code": same,
         "tests": tests,
     }
-    tables.write_json(result, folder / "guest/result.json")
+    files.write_json(result, folder / "guest/result.json")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.bpf.delivery import Delivery
 from upfml.bpf.flowtable import FlowTable
 from upfml.bpf.module import SCHED_CLS, XDP, Module
@@ -70,7 +70,7 @@ class Plan:
         for engine in ENGINES:
             subjects += self._classifiers(engine, deliveries, flow_tables)
         self.subjects: list[dict[str, Any]] = subjects
-        tables.write_json(self.subjects, folder / "subjects.json")
+        files.write_json(self.subjects, folder / "subjects.json")
 
     def _without_flows(self) -> Iterator[dict[str, Any]]:
         """The programs that have no flow table: they are loaded, not run."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from upfml import arms
-from upfml.base.tables import CLASS_NAMES
+from upfml.base.classes import CLASS_NAMES
 from upfml.model.baselines import Baselines
 from upfml.report import paper
 from upfml.report.figures import style

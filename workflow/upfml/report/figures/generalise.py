@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from upfml.base import xdpmode
-from upfml.base.tables import APPLICATIONS, CLASS_NAMES, EMBB, URLLC
+from upfml.base.classes import APPLICATIONS, CLASS_NAMES, EMBB, URLLC
 from upfml.report.figures import style
 from upfml.studies.generalise.page import KINDS, TITLES, name
 

@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike
 
 from upfml.arms import SETS
 from upfml.base import xdpmode
-from upfml.base.tables import EMBB, URLLC, whole_file
+from upfml.base.classes import EMBB, URLLC
+from upfml.base.files import whole_file
 from upfml.report.metrics import Estimate, loss_pct
 
 COLUMN_IN, PAGE_IN = 3.5, 7.1

@@ -11,7 +11,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from upfml.base import xdpmode
-from upfml.base.tables import CLASS_NAMES
+from upfml.base.classes import CLASS_NAMES
 from upfml.report.figures import style
 
 _TUPLE = ["src", "dst", "src_port", "dst_port", "protocol"]

@@ -21,13 +21,20 @@ def markdown(schema: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
 
 
 def keys(schema: Mapping[str, Any], node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every key below `node` with its dotted path and its own schema; a reference into $defs is resolved."""
-    for name, child in _children(node).items():
+    """Every key below `node` with its dotted path and its own schema; a reference into $defs is resolved.
+
+    What a key shares with the one that holds it is not repeated: what all machines may have stands once.
+    """
+    of_node = _children(node)
+    for name, child in of_node.items():
         if "$ref" in child:
             child = schema["$defs"][child["$ref"].rpartition("/")[2]] | child
         below = f"{path}.{name}" if path else name
         yield below, child
-        yield from keys(schema, child, below)
+        shared = [of_child for of_child, its in _children(child).items() if of_node.get(of_child) == its]
+        for further, its in keys(schema, child, below):
+            if further.removeprefix(f"{below}.") not in shared:
+                yield further, its
 
 
 def _children(node: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from upfml.arms import Arm
-from upfml.base import tables
+from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.bpf import xdp
 from upfml.model.engines import FILES
@@ -133,7 +133,7 @@ class _Arm:
         if self.agent is None:
             return own.assign(decisions=0, events_lost=0, xdp_mode=self.xdp_mode)
         report = self.agent.end()
-        made_ns = tables.read(self.work / "decisions.parquet", tables.DECISIONS)["t_packet_ns"].sort_values().to_numpy()
+        made_ns = files.read(self.work / "decisions.parquet", tables.DECISIONS)["t_packet_ns"].sort_values().to_numpy()
         decisions = np.searchsorted(made_ns, own["ended_ns"]) - np.searchsorted(made_ns, own["began_ns"])
         if not decisions.any():
             raise UserError(

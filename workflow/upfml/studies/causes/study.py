@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from upfml.base import tables
+from upfml.base.classes import CLASS_NAMES
 from upfml.base.errors import UserError
 from upfml.model import kinds
 from upfml.model.baselines import Baselines
@@ -213,7 +213,7 @@ def run(trace: Trace, window_ns: int, forest: Mapping[str, Any], seed: int) -> d
     return {
         "trace": {
             "packets": len(trace.t_ns) + int(trace.life.max()) + 1,
-            "flows": {name: int((trace.labels == label).sum()) for label, name in tables.CLASS_NAMES.items()},
+            "flows": {name: int((trace.labels == label).sum()) for label, name in CLASS_NAMES.items()},
         },
         "method": {
             "window_ms": window_ns / 1e6,

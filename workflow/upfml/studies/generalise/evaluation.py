@@ -23,6 +23,7 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix
 
 from upfml.base import tables
+from upfml.base.classes import APPLICATIONS, CLASS_NAMES, EMBB, NEITHER
 from upfml.base.errors import UserError
 from upfml.model import train
 from upfml.model.baselines import Baselines
@@ -82,9 +83,9 @@ def evaluate(judged: pd.DataFrame, others: Sequence[TreeModel], seed: int) -> di
     `others` are the `retrained` forests: the forest's scores have theirs, in the same order, beside. Raises UserError
     when a class has no window.
     """
-    of_class = judged[judged["label"] != tables.NEITHER]
+    of_class = judged[judged["label"] != NEITHER]
     scenario = judged["scenario"].iloc[0] if len(judged) else "?"
-    for label, name in tables.CLASS_NAMES.items():
+    for label, name in CLASS_NAMES.items():
         if not (of_class["label"] == label).any():
             raise UserError(
                 f"scenario {scenario} has no {name} window, so its accuracy would mean nothing",
@@ -108,15 +109,13 @@ def evaluate(judged: pd.DataFrame, others: Sequence[TreeModel], seed: int) -> di
                 "flows": int(rows["flow"].nunique()),
                 "windows": len(rows),
                 "called": {
-                    name: {words: int((rows[name] == label).sum()) for label, words in tables.CLASS_NAMES.items()}
+                    name: {words: int((rows[name] == label).sum()) for label, words in CLASS_NAMES.items()}
                     for name in CLASSIFIERS
                 },
-                "called_embb_retrained_pct": [
-                    float(100 * (classes[rows.index] == tables.EMBB).mean()) for classes in said
-                ],
+                "called_embb_retrained_pct": [float(100 * (classes[rows.index] == EMBB).mean()) for classes in said],
             }
             for application, rows in sorted(
-                judged.groupby("application"), key=lambda group: tables.APPLICATIONS.index(str(group[0]))
+                judged.groupby("application"), key=lambda group: APPLICATIONS.index(str(group[0]))
             )
         ],
     }
@@ -125,7 +124,7 @@ def evaluate(judged: pd.DataFrame, others: Sequence[TreeModel], seed: int) -> di
 def _scores(of_class: pd.DataFrame, classifier: str, seed: int) -> dict[str, Any]:
     """Accuracy and balanced accuracy in %, each with its interval, and the confusion matrix (rows: true classes)."""
     by_class = _right_by_flow(of_class, of_class[classifier])
-    matrix = confusion_matrix(of_class["label"], of_class[classifier], labels=list(tables.CLASS_NAMES))
+    matrix = confusion_matrix(of_class["label"], of_class[classifier], labels=list(CLASS_NAMES))
     scores: dict[str, Any] = {"confusion": matrix.tolist()}
     for name, score in SCORES.items():
         everything = score([rows.sum(axis=0) for rows in by_class])
@@ -141,7 +140,7 @@ def _right_by_flow(of_class: pd.DataFrame, said: pd.Series[int]) -> Sums:
         .groupby("flow")
         .agg(label=("label", "first"), right=("right", "sum"), total=("right", "size"))
     )
-    return [by_flow.loc[by_flow["label"] == label, ["right", "total"]].to_numpy() for label in tables.CLASS_NAMES]
+    return [by_flow.loc[by_flow["label"] == label, ["right", "total"]].to_numpy() for label in CLASS_NAMES]
 
 
 Sums = list[NDArray[Any]]
@@ -207,5 +206,5 @@ def method(definition: Definition, baselines: Baselines) -> dict[str, Any]:
         "confidence": CONFIDENCE,
         "retrained": RETRAINED,
         "one_threshold": baselines.in_words(),
-        "majority": tables.CLASS_NAMES[baselines.larger],
+        "majority": CLASS_NAMES[baselines.larger],
     }

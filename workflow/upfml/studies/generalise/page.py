@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from upfml.base import xdpmode
-from upfml.base.tables import CLASS_NAMES, NEITHER
+from upfml.base.classes import CLASS_NAMES, NEITHER
 from upfml.studies.generalise.evaluation import CLASSIFIERS, HELD_OUT
 
 Row = Mapping[str, Any]

@@ -28,7 +28,7 @@ import pandas as pd
 import psutil
 
 from upfml.arms import NONE, Arm, Arms
-from upfml.base import tables, xdpmode
+from upfml.base import files, tables, xdpmode
 from upfml.base.errors import UserError
 from upfml.bpf import syscall
 from upfml.run.agentprocess import AgentProcess, loss
@@ -175,7 +175,7 @@ class _Turns:
         self._agent.end()
         if not self.arm.classifies:
             return rows
-        made = tables.read(work / "decisions.parquet", tables.DECISIONS).sort_values("t_packet_ns")
+        made = files.read(work / "decisions.parquet", tables.DECISIONS).sort_values("t_packet_ns")
         at_ns, counted = made["t_packet_ns"].to_numpy(), (1 + made["repeats"]).to_numpy()
         latency_ns = (made["t_delivered_ns"] - made["t_packet_ns"]).to_numpy()
         turn_of = np.searchsorted(self._ended_ns, at_ns)

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 from upfml.testbed.host import NO_ANSWER, NO_CONNECTION, NOT_FOUND, RUN_PATIENCE_S
 from upfml.testbed.ssh.inventory import Machine
@@ -529,7 +529,7 @@ def _unpack(archive: tarfile.TarFile, names: Sequence[PurePosixPath], into: Path
             path.mkdir(parents=True, exist_ok=True)
             folders.append((path, member.mode))
         elif (content := archive.extractfile(member)) is not None:
-            with tables.whole_file(path) as partial:
+            with files.whole_file(path) as partial:
                 with partial.open("wb") as file:
                     shutil.copyfileobj(content, file, _CHUNK_BYTES)
                 partial.chmod(member.mode)

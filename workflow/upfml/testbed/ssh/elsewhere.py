@@ -19,7 +19,7 @@ from threading import Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from upfml.base import tables
+from upfml.base import files
 from upfml.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ _GRACE_S = 10.0
 class _Files(list[str]):
     """Files of a rule, by number and by name, as Snakemake's scripts see them."""
 
-    def __init__(self, files: list[str], names: Mapping[str, int]) -> None:
-        super().__init__(files)
+    def __init__(self, paths: list[str], names: Mapping[str, int]) -> None:
+        super().__init__(paths)
         for name, number in names.items():
-            setattr(self, name, files[number])
+            setattr(self, name, paths[number])
 
 
 def run(snakemake: Any, script: str) -> None:
@@ -71,7 +71,7 @@ def _run_on(upf: RemoteHost, snakemake: Any, script: str) -> None:
         "wildcards": dict(snakemake.wildcards.items()),
         "script": str(upf.path(SCRIPTS / script)),
     }
-    tables.write_json(content, rule)
+    files.write_json(content, rule)
     upf.send(rule, SCRIPTS / script, *{_with_its_folder(Path(path)) for path in snakemake.input})
     folders = {path.parent for path in [*outputs, Path(snakemake.log[0])]}
     upf.run(["mkdir", "-p", *sorted(folders)])
@@ -87,11 +87,11 @@ def _with_its_folder(path: Path) -> Path:
     return path if path.parent.name == _RESULTS else path.parent
 
 
-def _described(files: Any, upf: RemoteHost) -> dict[str, Any]:
+def _described(given: Any, upf: RemoteHost) -> dict[str, Any]:
     """Where the files are on the host, and which have names."""
-    numbers = {path: number for number, path in enumerate(files)}
-    names = {name: numbers[path] for name, path in files.items() if isinstance(path, str) and path in numbers}
-    return {"files": [str(upf.path(Path(path))) for path in files], "names": names}
+    numbers = {path: number for number, path in enumerate(given)}
+    names = {name: numbers[path] for name, path in given.items() if isinstance(path, str) and path in numbers}
+    return {"paths": [str(upf.path(Path(path))) for path in given], "names": names}
 
 
 def _end_with_input() -> None:
@@ -106,10 +106,10 @@ def main() -> None:
     """On the UPF's machine: the script, with what it has to know of its rule."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     Thread(target=_end_with_input, daemon=True).start()
-    rule = tables.read_json(sys.argv[1])
-    files = {kind: _Files(**rule[kind]) for kind in ("input", "output", "log")}
+    rule = files.read_json(sys.argv[1])
+    named = {kind: _Files(**rule[kind]) for kind in ("input", "output", "log")}
     stand_in = SimpleNamespace(
-        **files, params=SimpleNamespace(**rule["params"]), wildcards=SimpleNamespace(**rule["wildcards"])
+        **named, params=SimpleNamespace(**rule["params"]), wildcards=SimpleNamespace(**rule["wildcards"])
     )
     runpy.run_path(rule["script"], init_globals={"snakemake": stand_in}, run_name="__main__")
 

@@ -31,7 +31,7 @@ from typing import Any
 
 import asyncssh
 
-from upfml.base import provenance, tables
+from upfml.base import files, provenance
 from upfml.base.errors import UserError
 from upfml.bpf import module
 from upfml.testbed.host import NO_ANSWER, NOT_FOUND, RUN_PATIENCE_S
@@ -344,7 +344,7 @@ class RemoteHost:
 
     def _send_code(self) -> None:
         with TemporaryDirectory() as made:
-            tables.write_json(provenance.code(), Path(made, provenance.COPIED))
+            files.write_json(provenance.code(), Path(made, provenance.COPIED))
             code = {
                 "workflow/upfml": _PACKAGE, "bpf": module.SOURCES, provenance.COPIED: Path(made, provenance.COPIED)
             }  # fmt: skip
@@ -538,8 +538,8 @@ def _name(local: Path) -> str:
 
 
 def _state(local: Path) -> _State:
-    files = sorted(local.rglob("*")) if local.is_dir() else [local] if local.exists() else []
-    return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    found = sorted(local.rglob("*")) if local.is_dir() else [local] if local.exists() else []
+    return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in found]
 
 
 def _readable(text: str) -> str:
