@@ -17,8 +17,8 @@ from tests.captures import write_pcap
 
 from upfml.base.flowkey import TCP, UDP
 from upfml.bpf.testrun import one_cpu
-from upfml.checks.fuzz.__main__ import captured
 from upfml.checks.fuzz.compare import Kernel, expected
+from upfml.checks.fuzz.run import captured
 from upfml.reference import parser
 from upfml.reference.parser import Packet
 

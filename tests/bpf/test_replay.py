@@ -23,9 +23,10 @@ from upfml.base.classes import EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.base.flowkey import TCP, UDP
 from upfml.bpf.flowtable import FlowTable
+from upfml.cli import app
 from upfml.packets import frames, windows
 from upfml.packets.features import Definition
-from upfml.replay import __main__, captures, feed
+from upfml.replay import captures, feed
 
 DEFINITION = Definition(500_000_000, 1_000)
 PCAPS = Path(__file__).parents[3] / "shared/pcaps"
@@ -45,7 +46,7 @@ def through(capture: Path, model: Path, out: Path, *, plain: bool = False) -> di
 
 
 def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "upfml.replay", *map(str, words)]
+    return [str(Path(sys.executable).with_name("upfml")), "replay", *map(str, words)]
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +180,9 @@ def test_public_captures(path: Path, model: Path, tmp_path: Path, capsys: pytest
 
 def main(file: Path, model: Path, out: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     """The command's exit status and what it says on stderr; a failure is one line."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["replay", str(file), "--model", str(model), "-o", str(out), *words])
-        status = __main__.main()
+    with pytest.raises(SystemExit) as ended:
+        app(["replay", str(file), "--model", str(model), "-o", str(out), *words])
+    status = int(ended.value.code or 0)
     said = capsys.readouterr().err
     if status:
         assert re.fullmatch(r"error: .* \(remedy: .*\)\n", said)

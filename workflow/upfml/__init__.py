@@ -2,3 +2,5 @@
 
 One module a stage; a stage knows the tables that it reads and writes (tables.py), not the stage before it.
 """
+
+__version__ = "0.2.0"

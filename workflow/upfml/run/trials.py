@@ -25,8 +25,8 @@ from scipy import stats
 
 from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
 from upfml.base import files, provenance, tables, xdpmode
+from upfml.base.statistics import CONFIDENCE
 from upfml.provision import IDLE_WANTED_PCT
-from upfml.report.metrics import CONFIDENCE
 from upfml.run import experiment
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.run.meter import MeterProcess

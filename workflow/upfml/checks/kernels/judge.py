@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import pages, tables
 from upfml.bpf import events
 from upfml.checks.kernels.plan import Plan
 from upfml.studies import exactness
@@ -133,18 +133,23 @@ def _sha256(rows: pd.DataFrame) -> str:
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
 
 
+_COLUMNS = [
+    *("kernel", "loaded", "without the lock only", "refused"),
+    *("windows, packets compared", "differences", "s, emulated"),
+]
+
+
 def table(found: Mapping[str, Any]) -> str:
     """The kernels' totals as a table in Markdown, and below it each problem."""
-    lines = [
-        "| kernel | loaded | without the lock only | refused | windows, packets compared | differences | s, emulated |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for kernel in found["kernels"].values():
         seconds = kernel.get("seconds_emulated")
-        lines.append(
-            f"| {kernel['release']} | {kernel['loaded']} | {kernel['without_lock']} | {kernel['refused']} "
-            f"| {kernel['windows_compared']:,}, {kernel['packets_compared']:,} | {kernel['differences']} "
-            f"| {'(not emulated)' if seconds is None else f'{seconds:.0f}'} |"
+        rows.append(
+            [
+                *(kernel["release"], kernel["loaded"], kernel["without_lock"], kernel["refused"]),
+                *(f"{kernel['windows_compared']:,}, {kernel['packets_compared']:,}", kernel["differences"]),
+                "(not emulated)" if seconds is None else f"{seconds:.0f}",
+            ]
         )
     problems = [f"{name}: {text}" for name, kernel in found["kernels"].items() for text in kernel["problems"]]
-    return "\n".join([*lines, *problems])
+    return "\n".join([pages.table(_COLUMNS, rows), *problems])

@@ -1,16 +1,10 @@
-"""Every program in other kernels, from the command line.
-
-python -m upfml.checks.kernels [KERNEL ...] [-o results/kernels.json]
-"""
+"""Every program in the running kernel and in others, one kernel after the other."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from upfml.base import files
+from upfml.base import files, root
 from upfml.base.errors import UserError
 from upfml.checks.kernels import images, judge, machine
 from upfml.checks.kernels.plan import Plan
@@ -28,10 +22,6 @@ RUNNING = "running"
 _TESTS = ["tests/bpf/test_parser.py"]
 """Tests of the project that run in guests, too: one program, compiled once, and hundreds of packets."""
 _GUEST = "upfml.checks.kernels.guest"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -52,13 +42,17 @@ def own_folder() -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PATIENCE_S) -> dict[str, Any]:
-    """Boot each kernel and judge it. Raises UserError when a kernel cannot be had, or a guest does not report."""
-    if os.geteuid() != 0:
-        raise UserError("BPF needs root", "run as root")
+def matrix(
+    names: Sequence[str], *, short: bool, tell: images.Tell, patience_s: float = machine.PATIENCE_S
+) -> dict[str, Any]:
+    """Boot each kernel and judge it; `tell` is told how far it is.
+
+    Raises UserError without root, when a kernel cannot be had, and when a guest does not report.
+    """
+    root.require()
     with own_folder() as folder:
-        kernels = [images.get(name, _say) for name in names]
-        _say("compiling the programs")
+        kernels = [images.get(name, tell) for name in names]
+        tell("compiling the programs")
         plan = Plan(folder, short=short, old=any(name in judge.OLD for name in names))
         files.write_json([], folder / "tests.json")  # of the running kernel `make test` runs all
         began = time.monotonic()
@@ -70,7 +64,7 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
         shutil.rmtree(folder / "guest")
         for image in kernels:
             files.write_json([] if short or image.name in judge.OLD else _TESTS, folder / "tests.json")
-            seconds = machine.run(image, _GUEST, folder, _say, patience_s)
+            seconds = machine.run(image, _GUEST, folder, tell, patience_s)
             result = folder / "guest/result.json"
             if not result.is_file():
                 raise UserError(
@@ -83,37 +77,3 @@ def matrix(names: Sequence[str], *, short: bool, patience_s: float = machine.PAT
             }
             shutil.rmtree(folder / "guest")
     return {"kernels": judged, "untested": judge.UNTESTED}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; exit status 1 when a kernel fails or something is wrong, 130 after Ctrl-C."""
-    options = argparse.ArgumentParser(
-        prog="python -m upfml.checks.kernels",
-        description="Boot Debian's kernels in QEMU, load every program there, compare decisions on a replayed trace.",
-    )
-    options.add_argument(
-        "kernels", nargs="*", metavar="KERNEL", help=f"of {', '.join(images.SUITES)}; default: all, one after the other"
-    )
-    options.add_argument("-o", "--out", type=Path, default=Path("results/kernels.json"), help="default: %(default)s")
-    options.add_argument(
-        "--short", action="store_true", help="only ring buffers and the LRU flow table, as in `make test`"
-    )
-    chosen = options.parse_args(arguments)
-    unknown = set(chosen.kernels) - set(images.SUITES)
-    if unknown:
-        options.error(f"no such kernel: {', '.join(sorted(unknown))}")
-    try:
-        found = matrix(chosen.kernels or list(images.SUITES), short=chosen.short)
-    except UserError as error:
-        _say(f"error: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(found, chosen.out)
-    print(judge.table(found))
-    return 1 if any(kernel["problems"] for kernel in found["kernels"].values()) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
