@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from upfml.base import gcc, layout
+from upfml.base.cache import Cache
 from upfml.base.errors import UserError
 
 PLACE = np.dtype([("x", "<u4"), ("y", "<u4")])
@@ -81,7 +82,7 @@ def test_a_beginning_may_be_followed_by_more_but_not_moved(tmp_path: Path) -> No
 
 def test_a_library_is_compiled_again_for_another_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was compiled for an earlier layout is not loaded for another."""
-    monkeypatch.setattr(gcc, "COMPILED", tmp_path / "compiled")
+    monkeypatch.setattr(gcc, "_CACHE", Cache(tmp_path / "compiled"))
     source = tmp_path / "packet.c"
     source.write_text(f"#include <stdint.h>\n{PLACE_IN_C + PACKET_IN_C}\n")
     gcc.library(source, mirrors={"packet": Packet})
