@@ -88,7 +88,7 @@ DECISIONS = pa.DataFrameSchema(
         **_feature_columns,
         "predicted": _label,
         "model": pa.Column("int64", pa.Check.ge(0)),  # version of a model that can be swapped; 0: any other
-        # Further decisions on the flow that said the same, and were not sent to user space (classify.emit: change):
+        # Further decisions on the flow that said the same, and were not sent to user space (arms `-change`):
         "repeats": pa.Column("int64", pa.Check.ge(0)),
         "label": _label_or_neither,
         # CLOCK_MONOTONIC on both sides, in the order in which they happen:
@@ -105,7 +105,7 @@ DECISIONS = pa.DataFrameSchema(
 
 SAMPLES = pa.DataFrameSchema(
     {
-        "source": pa.Column("str", pa.Check.isin(["mpstat", "pidstat", "procstat", "psutil"])),
+        "source": pa.Column("str", pa.Check.isin(["mpstat", "pidstat", "procstat"])),
         "second": pa.Column("int32", pa.Check.ge(0)),  # since the measured part of the run began
         "entity": pa.Column("str"),  # cpu-all, cpu-0, cpu-1, … or a process: classifier, nginx, …
         "usr_pct": pa.Column("float64", nullable=True),  # of all CPUs for cpu-all, else of one
@@ -150,7 +150,7 @@ TURNS = pa.DataFrameSchema(
         "agent_slices": _count,  # times that it got one
         "received": _count,  # events of the whole turn, like all that follow
         "lost": pa.Column("int64"),
-        "decided_untold": _count,  # decisions that were not sent (emit: change)
+        "decided_untold": _count,  # decisions that were not sent (arms `-change`)
         "run_time_ns": _count,  # of the program on N3, by the kernel's account (kernel.bpf_stats_enabled)
         "run_cnt": _count,
         "noise": pa.Column("str"),  # why the turn is to be doubted; empty when it is not

@@ -28,7 +28,7 @@ from upfml.base.classes import EMBB, URLLC
 from upfml.base.files import whole_file
 from upfml.report.metrics import Estimate, loss_pct
 
-COLUMN_IN, PAGE_IN = 3.5, 7.1
+PAGE_IN = 7.1
 """Widths of one column and of a page with two, in inches."""
 
 BLACK = "#000000"
