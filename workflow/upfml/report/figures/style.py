@@ -29,7 +29,7 @@ from upfml.base.files import whole_file
 from upfml.report.metrics import Estimate, loss_pct
 
 PAGE_IN = 7.1
-"""Widths of one column and of a page with two, in inches."""
+"""Width of a page of two columns, in inches."""
 
 BLACK = "#000000"
 ORANGE = "#E69F00"
