@@ -2,16 +2,21 @@
 
 CORES ?= 4
 CONFIG ?=
+# As many tests at once as there are CPUs; tests/conftest.py says which stay in turn.
+PYTEST = pytest --numprocesses auto --dist loadgroup
 KERNELS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all test setup kernels venv lint lock report archive redraw docs pictures clean help
+.PHONY: all test test-quick setup kernels venv lint lock report archive redraw docs pictures clean help
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
 	snakemake --cores $(CORES) all
 
-test: setup ## run every test
-	pytest
+test: setup ## run every test (as root)
+	$(PYTEST)
+
+test-quick: venv ## run the tests that need neither root nor a kernel with BPF
+	$(PYTEST) -m unit tests/unit
 
 setup: ## install what is missing: Debian packages, kernel headers, .venv (as root)
 	@envs/setup.sh
@@ -60,4 +65,4 @@ clean: ## remove results/ and figures/
 	rm -rf results figures
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
