@@ -207,7 +207,7 @@ def test_a_guest_that_hangs_is_ended(
     said: list[str] = []
     share = stand_in(tmp_path, monkeypatch, "echo upfml: booted; echo a last word; exec sleep 60")
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"did not end in 1 s; it said last: upfml: booted \| a last word"):
+    with pytest.raises(UserError, match=r"did not end within 1 s; its last output: upfml: booted \| a last word"):
         machine.run(image, "upfml.checks.kernels.guest", share, said.append, patience_s=1)
     assert time.monotonic() - began < 10
     assert said == ["6.1: booted after 0 s"]

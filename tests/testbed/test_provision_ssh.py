@@ -97,7 +97,7 @@ def test_what_is_wrong_is_told(
     ("role", "changed", "found"),
     [
         ("upf", {"n3": "mgmt"}, "is not seen as GTP-U on mgmt of upf"),
-        ("upf", {"n3": "n33"}, "N3 cannot be listened to"),
+        ("upf", {"n3": "n33"}, "cannot listen on N3"),
         ("ran", {"ue": "uesimtun7"}, "uesimtun7 is no device with an IPv4 address on ran"),
         ("ran", {"ue": "10.60.0.99"}, "the UE cannot send from 10.60.0.99"),
     ],

@@ -59,7 +59,7 @@ def _check_traffic(traffic: Mapping[str, Any]) -> None:
     }
     for key, (low, high) in ranges.items():
         if low > high:
-            raise UserError(f"config: {key}: [{low}, {high}] is no range", "give the smaller number first")
+            raise UserError(f"config: {key}: [{low}, {high}] is not a range", "give the smaller number first")
     ports = {
         "robot_arm": _ports(traffic["robot_arm"], traffic["robot_arm"]["flows"]),
         "motion_control": _ports(traffic["motion_control"], len(traffic["motion_control"]["period_ms"])),
@@ -74,7 +74,7 @@ def _check_traffic(traffic: Mapping[str, Any]) -> None:
         if set(of_one) & set(of_other):
             raise UserError(
                 f"config: traffic: the ports of {one} ({_span(of_one)}) and {other} ({_span(of_other)}) overlap",
-                "move one traffic.*.first_port",
+                "move the first_port of one of them",
             )
 
 
@@ -82,7 +82,9 @@ def _check_scenarios(config: Mapping[str, Any]) -> None:
     described = config["generalise"]["scenarios"]
     names = [scenario["name"] for scenario in described]
     if len(set(names)) < len(names):
-        raise UserError(f"config: generalise.scenarios: {names} has a name twice", "give each scenario one of its own")
+        raise UserError(
+            f"config: generalise.scenarios has a name twice: {names}", "give each scenario a name of its own"
+        )
     for scenario, merged in scenarios(config).items():
         try:
             without = {key: value for key, value in merged["traffic"].items() if key != "applications"}
@@ -94,8 +96,8 @@ def _check_scenarios(config: Mapping[str, Any]) -> None:
         encoded = [key for key in ("ladder_mbit_s", "segment_s", "length_s") if video[key] != trained[key]]
         if encoded:
             raise UserError(
-                f"config: generalise.scenarios: {scenario} has another video.{encoded[0]}, but one video is encoded",
-                "change it in traffic.video, for all",
+                f"config: generalise.scenarios: {scenario} changes video.{encoded[0]}, but scenarios share one video",
+                "change it in traffic.video, for all scenarios",
             )
 
 

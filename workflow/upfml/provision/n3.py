@@ -80,7 +80,7 @@ def unoccupied(host: CheckedHost, described: Machine) -> Iterator[Finding]:
     programs = xdp.get("attached", [xdp])
     found = ", ".join(f"program {each['prog']['id']} ({_OFF.get(each['mode'], 'xdp')})" for each in programs)
     off = "`, `".join(f"ip link set dev {described.n3} {_OFF.get(each['mode'], 'xdp')} off" for each in programs)
-    remedy = f"end whoever put it there (`bpftool prog show` tells more), or take it off: `{off}`"
+    remedy = f"stop the program that put it there (`bpftool prog show` tells more), or take it off: `{off}`"
     yield host.finding("XDP on N3", found, "none", False, remedy)
 
 

@@ -149,14 +149,14 @@ def _definition(model: Path) -> Definition:
     """The windows and the unit of IATs that a converted model was trained with."""
     if not (model / "parts.json").is_file():
         raise UserError(
-            f"{model} is no converted model: it has no parts.json",
+            f"{model} is not a converted model: it has no parts.json",
             "give a folder that the workflow made, e.g. results/convert/depth10-trees10",
         )
     parts = files.read_json(model / "parts.json")
     try:
         return Definition(parts["window_ns"], parts["iat_unit_ns"])
     except KeyError as error:
-        raise UserError(f"{model}/parts.json does not say {error}", f"remove {model} and convert it again") from error
+        raise UserError(f"{model}/parts.json lacks {error}", f"remove {model} and convert it again") from error
 
 
 @contextlib.contextmanager

@@ -171,7 +171,7 @@ def _run(name: str, argv: Sequence[str], folder: Path | None = None) -> str:
         raise UserError(f"{name}: {argv[0]} is not there", "use Debian 12") from error
     except subprocess.TimeoutExpired as error:
         raise UserError(
-            f"{name}: no end of `{argv[0]}` in {_PATIENCE_S:.0f} s", "see whether the mirror answers"
+            f"{name}: `{argv[0]}` did not end within {_PATIENCE_S:.0f} s", "see whether the mirror answers"
         ) from error
     if done.returncode:
         last = " ".join(done.stderr.split())[-500:]

@@ -92,7 +92,7 @@ def run(image: KernelImage, module: str, share: Path, tell: Tell, patience_s: fl
                     tell(f"{image.name}: {line.removeprefix('upfml: ')}")
         except TimeoutError as error:
             raise UserError(
-                f"{image.name}: the guest did not end in {patience_s:.0f} s; it said last: {last_words(image)}",
+                f"{image.name}: the guest did not end within {patience_s:.0f} s; its last output: {last_words(image)}",
                 "see whether the machine is busy, and run it again",
             ) from error
         finally:

@@ -181,7 +181,9 @@ def _apart(beds: Sequence[_EquippedBed]) -> Iterator[None]:
     """Give the UPFs' threads one CPU, and the others to all else. Raises UserError when there is but one."""
     cpus = os.sched_getaffinity(0)
     if len(cpus) < 2:
-        raise UserError("generator and UPF need a CPU each, and there is but one", "use a machine with two or more")
+        raise UserError(
+            "generator and UPF need one CPU each, but this machine has only one", "use a machine with two or more"
+        )
     upf = {max(cpus)}
     for bed in beds:
         os.sched_setaffinity(bed.injected.thread, upf)

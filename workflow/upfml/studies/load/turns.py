@@ -242,7 +242,9 @@ def _apart(thread: int, generator: int, agents: Sequence[int]) -> Iterator[list[
     """
     source, *upf = sorted(os.sched_getaffinity(0))
     if not upf:
-        raise UserError("generator and UPF need a CPU each, and there is but one", "use a machine with two or more")
+        raise UserError(
+            "generator and UPF need one CPU each, but this machine has only one", "use a machine with two or more"
+        )
     os.sched_setaffinity(thread, upf[-1:])
     os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(1))
     for agent in agents:
