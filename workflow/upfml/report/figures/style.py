@@ -29,8 +29,8 @@ from upfml.base.files import whole_file
 from upfml.base.statistics import Estimate
 from upfml.report.metrics import loss_pct
 
-COLUMN_IN, PAGE_IN = 3.5, 7.1
-"""Widths of one column and of a page with two, in inches."""
+PAGE_IN = 7.1
+"""Width of a page of two columns, in inches."""
 
 BLACK = "#000000"
 ORANGE = "#E69F00"
