@@ -86,7 +86,7 @@ class SshBed:
             foreign = {each["kind"] for each in present} - _REPLACEABLE
             if foreign:
                 raise UserError(
-                    f"{device} of ran has a queueing discipline of its own ({', '.join(foreign)}); the run leaves it alone",
+                    f"{device} of ran has a queueing discipline of its own ({', '.join(foreign)}), which stays",
                     "set testbed.n3_rate_mbit_s to null",
                 )
             # Where the limit has been lifted by then, there is nothing to delete, and tc says so.
