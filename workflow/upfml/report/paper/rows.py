@@ -256,9 +256,7 @@ def _why_wake_ups(metrics: pd.DataFrame, kernel: Arm) -> str:
 def _measured(metrics: pd.DataFrame, arm: Arm, metric: str) -> pd.Series[float]:
     values = by_trial(metrics, arm, metric)
     if values.empty:
-        raise UserError(
-            f"no run of arm {arm} has a value of {metric}", f"remove results/runs/{arm} and run again: see its logs"
-        )
+        raise UserError(f"no run of arm {arm} has a value of {metric}", "remove results/runs and run again")
     return values
 
 
