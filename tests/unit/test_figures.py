@@ -15,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from tests.figures import words
 
-from upfml.arms import SETS, Arm
+from upfml.arms import SETS, Arm, Arms
 from upfml.base import tables
 from upfml.base.classes import APPLICATIONS, EMBB, URLLC
 from upfml.base.errors import UserError
@@ -36,6 +36,8 @@ from upfml.report.figures import (
     traffic,
 )
 from upfml.studies.bench import inference, path, saturation
+
+EVERY = Arms.of("every")
 
 ARMS = SETS["compared"]
 SPLIT = {
@@ -101,7 +103,7 @@ def turns(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
 
 
 def measured(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
-    return metrics.from_runs(decisions(trials, arms), samples(arms, trials), turns(arms, trials))
+    return metrics.from_runs(EVERY, decisions(trials, arms), samples(arms, trials), turns(arms, trials))
 
 
 def swept(refused: Callable[[int, int], bool] = lambda depth, trees: depth * trees >= 200) -> pd.DataFrame:
@@ -215,10 +217,10 @@ SCORES = {"random": SPLIT, "grouped": SPLIT}
 TIMER = {"kernel_ns": 35.0, "native_ns": 24.0, "python_ns": 76.0}
 FIGURES: dict[str, Callable[[], Figure]] = {
     "traffic": lambda: draw_traffic([60, 12, 60]),
-    "accuracy": lambda: accuracy.draw(decisions(), turns(), SCORES, BASELINES, 500),
-    "latency": lambda: latency.draw(decisions(), turns(), TIMER, 500),
-    "cpu_usage": lambda: cpu_usage.draw(samples(), turns(), measured(), 500),
-    "context_switches": lambda: context_switches.draw(samples(), turns(), 500),
+    "accuracy": lambda: accuracy.draw(EVERY, decisions(), turns(), SCORES, BASELINES, 500),
+    "latency": lambda: latency.draw(EVERY, decisions(), turns(), TIMER, 500),
+    "cpu_usage": lambda: cpu_usage.draw(EVERY, samples(), turns(), measured(), 500),
+    "context_switches": lambda: context_switches.draw(EVERY, samples(), turns(), 500),
     "sweep": lambda: sweep.draw(swept(), 500),
     "generalise": lambda: generalise.draw(judged()),
     "flow_table": lambda: flow_table.draw(flooded(), 20),
@@ -279,7 +281,7 @@ def test_live_numbers_have_their_xdp_mode_beside_them_and_replayed_ones_none(nam
 def test_every_mode_that_was_used_is_named() -> None:
     both = turns()
     both.loc[both["arm"] == "kernel", "xdp_mode"] = "generic"
-    assert "XDP mode: native and generic" in words(context_switches.draw(samples(), both, 500))
+    assert "XDP mode: native and generic" in words(context_switches.draw(EVERY, samples(), both, 500))
 
 
 @pytest.mark.parametrize("missing", ["user", "kernel"])
@@ -287,10 +289,10 @@ def test_a_missing_arm_names_the_key(missing: str) -> None:
     left = [arm for arm in ARMS if not arm.startswith(missing)]
     rest = decisions(arms=left)
     for draw in (
-        lambda: cpu_usage.draw(samples(left), turns(left), measured(left), 500),
-        lambda: context_switches.draw(samples(left), turns(left), 500),
-        lambda: latency.draw(rest, turns(left), TIMER, 500),
-        lambda: accuracy.draw(rest, turns(left), SCORES, BASELINES, 500),
+        lambda: cpu_usage.draw(EVERY, samples(left), turns(left), measured(left), 500),
+        lambda: context_switches.draw(EVERY, samples(left), turns(left), 500),
+        lambda: latency.draw(EVERY, rest, turns(left), TIMER, 500),
+        lambda: accuracy.draw(EVERY, rest, turns(left), SCORES, BASELINES, 500),
     ):
         with pytest.raises(UserError, match=missing) as caught:
             draw()
@@ -299,12 +301,14 @@ def test_a_missing_arm_names_the_key(missing: str) -> None:
 
 def test_forwarding_alone_is_drawn_only_where_it_was_run() -> None:
     for arms, drawn in ((ARMS, True), (["user", "kernel"], False)):
-        assert ("forward only" in words(cpu_usage.draw(samples(arms), turns(arms), measured(arms), 500))) == drawn
-        assert ("forward only" in words(context_switches.draw(samples(arms), turns(arms), 500))) == drawn
+        assert (
+            "forward only" in words(cpu_usage.draw(EVERY, samples(arms), turns(arms), measured(arms), 500))
+        ) == drawn
+        assert ("forward only" in words(context_switches.draw(EVERY, samples(arms), turns(arms), 500))) == drawn
 
 
 def test_every_arm_that_can_be_named_looks_like_no_other() -> None:
-    looks = {arm: style.look(arm) for arm in SETS["every"]}
+    looks = {arm.name: style.look(arm) for arm in EVERY}
     assert len({(look.colour, look.hatch) for look in looks.values()}) >= len(looks) - 4  # some differ in words alone
     assert len({look.label for look in looks.values()}) == len(looks)
 
@@ -314,7 +318,7 @@ def test_arms_that_send_only_changes_have_no_latency() -> None:
 
 
 def test_one_trial_has_a_ratio_without_interval() -> None:
-    said = words(latency.draw(decisions(1), turns(trials=1), TIMER, 500))
+    said = words(latency.draw(EVERY, decisions(1), turns(trials=1), TIMER, 500))
     assert "n = 1 trial per arm" in said
     assert "user-perf / kernel-packet-perf: ×" in said and "[" not in said
 
@@ -325,7 +329,7 @@ def test_ratios_of_noisy_trials_fit_over_their_panels() -> None:
     later = [name for name in noisy if name.startswith("t_") and name not in early]
     waited = noisy["trial"].map({1: 0, 2: 10**5, 3: 10**7}).where(noisy["arm"] == "user-perf", 0)
     noisy[later] = noisy[later].add(waited, axis="index")
-    figure = latency.draw(noisy, turns(), TIMER, 500)
+    figure = latency.draw(EVERY, noisy, turns(), TIMER, 500)
     figure.draw_without_rendering()
     assert "k]" in words(figure) or "M]" in words(figure)
     assert all(axes.title.get_window_extent().x1 <= figure.bbox.x1 for axes in figure.axes)

@@ -89,7 +89,7 @@ class Connection:
         """What to raise when the connection is no more."""
         return UserError(
             f"the connection to {self.name} was lost: {reason}",
-            "see that the machine is up and the network to it works, and run again; what was started there ends",
+            "check that the machine is up and the network to it works, then run again; what was started there ends",
         )
 
     def command(self, argv: Sequence[str]) -> str:

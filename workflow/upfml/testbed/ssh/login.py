@@ -84,7 +84,7 @@ class Login:
             return asyncssh.read_known_hosts(str(path))
         except (OSError, ValueError) as error:
             raise UserError(
-                f"cannot read {path}, which has to have the host key of {self.name}: {reason_of(error)}",
+                f"cannot read {path}, which must hold the host key of {self.name}: {reason_of(error)}",
                 self._how_to_know("mend testbed.machines.known_hosts, or make that file"),
             ) from error
 
@@ -116,7 +116,8 @@ class Login:
                 # Its text says what is wrong with the format, never what is in the file.
                 encrypted = isinstance(error, asyncssh.KeyEncryptionError) or "passphrase" in str(error).lower()
                 raise UserError(
-                    f"the key {path} for {self.name} " + ("has a passphrase" if encrypted else f"is none: {error}"),
+                    f"the key {path} for {self.name} "
+                    + ("has a passphrase" if encrypted else f"is not a private key: {error}"),
                     f"give it to ssh-agent (`ssh-add {path}`) and set testbed.machines.key to null"
                     if encrypted
                     else "set testbed.machines.key to the file of a private key, as ssh-keygen makes it",

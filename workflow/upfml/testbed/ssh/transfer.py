@@ -61,7 +61,7 @@ class Transfer:
                 self._connection.soon(process.close)
                 raise UserError(
                     f"cannot send {error.filename or 'a file'} to {self._connection.name}: {error.strerror or error}",
-                    "see that it is there and can be read",
+                    "check that it exists and can be read",
                 ) from error
             except BaseException:
                 self._connection.soon(process.close)
