@@ -60,7 +60,7 @@ def test_debians_6_1_loads_every_program_and_decides_alike(tmp_path: Path, capsy
     assert found["6.1"]["release"].startswith("6.1.")
     assert (found["6.1"]["loaded"], found["6.1"]["refused"], found["6.1"]["differences"]) == (8, 0, 0)
     assert found["6.1"]["windows_compared"] == found["running"]["windows_compared"] > 1_000
-    assert found["6.1"]["trials"]["xdp_native"]["passed"]
+    assert found["6.1"]["abilities"]["xdp_native"]["passed"]
     assert found["6.1"]["release"] in capsys.readouterr().out
     assert not (images.IMAGES / "run").exists()
 
@@ -135,13 +135,13 @@ def test_a_subject_that_is_missing_is_a_problem(plan: Plan, reported: dict[str, 
     assert len(judged["problems"]) == len(plan.subjects)
 
 
-def test_a_trial_that_fails_is_a_problem_unless_the_kernel_cannot(plan: Plan, reported: dict[str, Any]) -> None:
+def test_an_ability_that_is_missing_is_a_problem_unless_the_kernel_cannot(plan: Plan, reported: dict[str, Any]) -> None:
     failing = copy.deepcopy(reported)
-    failing["trials"]["test_run"] |= {"passed": False, "found": "Invalid argument"}
-    assert judge.judge("6.1", failing, plan)["problems"] == ["trial test_run: Invalid argument"]
-    failing["trials"]["veth"] |= {"passed": False, "found": "no veth"}
+    failing["abilities"]["test_run"] |= {"passed": False, "found": "Invalid argument"}
+    assert judge.judge("6.1", failing, plan)["problems"] == ["ability test_run: Invalid argument"]
+    failing["abilities"]["veth"] |= {"passed": False, "found": "no veth"}
     problems = judge.judge("5.10", failing, plan)["problems"]
-    assert "trial veth: no veth" in problems and not any("test_run" in problem for problem in problems)
+    assert "ability veth: no veth" in problems and not any("test_run" in problem for problem in problems)
 
 
 def test_code_that_could_not_be_compared_is_no_problem_other_code_is(plan: Plan, reported: dict[str, Any]) -> None:
@@ -183,11 +183,11 @@ def test_two_at_a_time_are_refused() -> None:
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> images.Image:
+def image(tmp_path: Path) -> images.KernelImage:
     folder = tmp_path / "6.1"
     (folder / "modules").mkdir(parents=True)
     (folder / "vmlinuz").touch()
-    return images.Image("6.1", folder)
+    return images.KernelImage("6.1", folder)
 
 
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
@@ -201,18 +201,20 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Pa
     return share
 
 
-def test_a_guest_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image) -> None:
+def test_a_guest_that_hangs_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.KernelImage
+) -> None:
     said: list[str] = []
     share = stand_in(tmp_path, monkeypatch, "echo upfml: booted; echo a last word; exec sleep 60")
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"did not end in 1 s; it said last: upfml: booted \| a last word"):
+    with pytest.raises(UserError, match=r"did not end within 1 s; its last output: upfml: booted \| a last word"):
         machine.run(image, "upfml.checks.kernels.guest", share, said.append, patience_s=1)
     assert time.monotonic() - began < 10
     assert said == ["6.1: booted after 0 s"]
 
 
 def test_a_guest_is_heard_by_one_who_has_many_files_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.KernelImage
 ) -> None:
     share = stand_in(tmp_path, monkeypatch, "echo upfml: loaded all")
     with ExitStack() as stack:
@@ -224,7 +226,7 @@ def test_a_guest_is_heard_by_one_who_has_many_files_open(
 
 
 def test_a_guest_that_says_nothing_more_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.KernelImage
 ) -> None:
     share = stand_in(tmp_path, monkeypatch, "echo upfml: loaded all; echo Kernel panic")
     said: list[str] = []
@@ -234,13 +236,15 @@ def test_a_guest_that_says_nothing_more_has_ended(
     assert list(share.iterdir()) == []
 
 
-def test_qemu_ends_with_who_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image) -> None:
+def test_qemu_ends_with_who_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.KernelImage
+) -> None:
     share = stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid; exec sleep 60")
     script = f"""
 from pathlib import Path
 from upfml.checks.kernels import images, machine
 machine.QEMU = {str(tmp_path / "qemu")!r}
-machine.run(images.Image("6.1", Path({str(image.folder)!r})), "none", Path({str(share)!r}), print)
+machine.run(images.KernelImage("6.1", Path({str(image.folder)!r})), "none", Path({str(share)!r}), print)
 """
     with subprocess.Popen([sys.executable, "-c", script]) as run:
         pid = until(lambda: (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else "", 60)
@@ -249,7 +253,7 @@ machine.run(images.Image("6.1", Path({str(image.folder)!r})), "none", Path({str(
     assert until(lambda: not Path(f"/proc/{pid.strip()}").exists(), 60)
 
 
-def test_missing_qemu_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.Image) -> None:
+def test_missing_qemu_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: images.KernelImage) -> None:
     monkeypatch.setattr(machine, "QEMU", "qemu-of-nobody")
     with pytest.raises(UserError, match="qemu-of-nobody is not there"):
         machine.run(image, "upfml.checks.kernels.guest", tmp_path, print)

@@ -125,7 +125,7 @@ def test_a_user_plane_in_user_space_forwards_what_was_found(bed: Bed, tmp_path: 
         ("ran", {"ue": "uesimtun7"}, "uesimtun7 is no device with an IPv4 address on ran, which has lo, .*uesimtun0"),
         ("ran", {"ue": "10.60.0.99"}, "the UE cannot send from 10.60.0.99 to .*Cannot assign requested address"),
         ("upf", {"n3": "mgmt"}, "is not seen as GTP-U on mgmt"),
-        ("upf", {"n3": "n33"}, "N3 cannot be listened to"),
+        ("upf", {"n3": "n33"}, "cannot listen on N3"),
     ],
 )
 def test_what_is_wrong_is_named(testbed: Testbed, role: str, changed: dict[str, str], cause: str) -> None:

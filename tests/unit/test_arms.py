@@ -77,5 +77,5 @@ def test_arms_are_found_by_their_names_in_tables() -> None:
 def test_who_stands_for_the_papers_arm() -> None:
     assert Arms.of("compared").papers("kernel").name == "kernel-packet-perf"
     assert Arms.of(["none", "kernel-change"]).papers("kernel").name == "kernel-change"
-    with pytest.raises(UserError, match="none is of kind user"):
+    with pytest.raises(UserError, match="no arm is of kind user"):
         Arms.of(["none", "kernel"]).papers("user")

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from upfml.arms import SETS
-from upfml.report import comparison
+from upfml.report.comparison import rows as comparison
+from upfml.report.comparison.goal import Goal, goals
+from upfml.report.comparison.page import markdown
 from upfml.report.metrics import COLUMNS
 
 
@@ -74,7 +76,7 @@ def test_kernels_are_held_against_user_space_like_for_like() -> None:
     assert len(pairs) == len(set(pairs))
 
 
-def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> comparison.Goal:
+def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> Goal:
     """The verdict on a kernel arm that costs so many points of CPU, and so many of 1,000 context switches."""
     random, rows = np.random.default_rng(1), []
     for trial in range(1, 13):
@@ -85,8 +87,8 @@ def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> co
             rows.append((arm, trial, "context_switches_mean", 1000 + by * switches + moved, "1/s"))
             rows.append((arm, trial, "events_lost", by * lost / 12, "events"))
     table = pd.DataFrame(rows, columns=COLUMNS).assign(xdp_mode="native")
-    (goal,) = comparison.goals(comparison.compare(table), table)
-    assert goal.sentence in comparison.markdown(comparison.compare(table), table)
+    (goal,) = goals(comparison.compare(table), table)
+    assert goal.sentence in markdown(comparison.compare(table), table)
     return goal
 
 
@@ -107,6 +109,6 @@ def test_a_kernel_arm_is_cheap_when_its_intervals_say_so(goal: dict[str, float],
 
 
 def test_the_page_shows_no_nan() -> None:
-    page = comparison.markdown(comparison.compare(metrics(trials=1)), metrics(trials=1))
+    page = markdown(comparison.compare(metrics(trials=1)), metrics(trials=1))
     assert "CPU that is not idle" in page and "nan" not in page
     assert "XDP mode: native" in page

@@ -11,9 +11,12 @@ from docutils.core import publish_doctree
 from docutils.nodes import strong, system_message
 
 from upfml.base.errors import UserError
-from upfml.report import comparison, firstpage
-from upfml.report.firstpage import Verdict
-from upfml.report.metrics import COLUMNS, Estimate
+from upfml.base.statistics import Estimate
+from upfml.report.comparison.rows import compare
+from upfml.report.firstpage import claims as firstpage
+from upfml.report.firstpage import page as opening
+from upfml.report.firstpage.claims import Verdict
+from upfml.report.metrics import COLUMNS
 
 GOOD: dict[str, dict[str, float]] = {
     "none": {"cpu_total_mean": 9, "cpu_busy_mean": 9, "cpu_direct": 0, "context_switches_mean": 3400},
@@ -80,12 +83,12 @@ def verdicts(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> di
 
 
 def claims(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> list[firstpage.Claim]:
-    return firstpage.claims(metrics, exactness, comparison.compare(metrics), BREAKS)
+    return firstpage.claims(metrics, exactness, compare(metrics), BREAKS)
 
 
 def page(metrics: pd.DataFrame) -> str:
     rows = [{"paper": 1.0}, {"paper": None}]
-    return firstpage.page(metrics, EXACTNESS, comparison.compare(metrics), BREAKS, rows, PROVENANCE)
+    return opening.page(metrics, EXACTNESS, compare(metrics), BREAKS, rows, PROVENANCE)
 
 
 def changed_exactness(arm: str, differences: int) -> dict[str, Any]:

@@ -127,6 +127,14 @@ def test_a_run_without_an_arm_says_so(tmp_path: Path) -> None:
     assert "answer" not in made and "arm native" in wanting["answer"]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_project_are_where_pages_say(page: Path) -> None:
+    if page.parent.name == "extending":
+        pytest.skip("it makes files; tests follow it by the letter")
+    named = re.findall(r"`((?:bpf|workflow|tests|docs|presets|envs)/[\w./-]+)`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 MEASURED = re.compile(
     r"±|\[[−-]?\d[\d.,]*, [−+-]?\d[\d.,]*\]|\b\d[\d.,]*\s?(?:µs|ns|points?)\b|× \d|(?<!at least )\b\d[\d.,]* times\b"
 )

@@ -16,7 +16,7 @@ rule load_turns:
         testbed=THE_UPF,
         script="load.py",
     message:
-        "Loading the UPF until something breaks"
+        "Raising the load until an arm breaks"
     script:
         "../scripts/on_upf.py"
 

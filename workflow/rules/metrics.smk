@@ -13,7 +13,7 @@ rule metrics:
     log:
         "results/logs/metrics.log",
     message:
-        "Summing up every run"
+        "Computing the metrics of every run"
     script:
         "../scripts/metrics.py"
 

@@ -30,7 +30,7 @@ rule provenance:
     params:
         config=config,
     message:
-        "Writing down code, configuration and machine"
+        "Recording code, configuration and machine"
     script:
         "../scripts/provenance.py"
 
@@ -61,7 +61,7 @@ rule page_of_paper_vs_here:
     log:
         "results/logs/page_of_paper_vs_here.log",
     message:
-        "Making a page of the paper's numbers and ours"
+        "Putting the paper's numbers and ours into the report"
     script:
         "../scripts/page.py"
 
@@ -74,7 +74,7 @@ rule page_of_comparison:
     log:
         "results/logs/page_of_comparison.log",
     message:
-        "Making a page of the arms against each other"
+        "Putting the comparison of the arms into the report"
     script:
         "../scripts/page.py"
 
@@ -87,7 +87,7 @@ rule page_of_metrics:
     log:
         "results/logs/page_of_metrics.log",
     message:
-        "Making a page of every trial's numbers"
+        "Putting the numbers of every trial into the report"
     script:
         "../scripts/page_of_metrics.py"
 
@@ -102,7 +102,7 @@ rule page_of_provenance:
     params:
         config=config,
     message:
-        "Making a page of code, configuration and machine"
+        "Putting code, configuration and machine into the report"
     script:
         "../scripts/page_of_provenance.py"
 

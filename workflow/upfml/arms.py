@@ -162,7 +162,7 @@ class Arms(Collection[Arm]):
         for arm in self.of_kind(role):
             return arm
         raise UserError(
-            f"config: arms: none is of kind {role}, so there is nothing to hold against the paper's",
+            f"config: arms: no arm is of kind {role}, so nothing can be compared with the paper's",
             f"add {PAPER_ARMS[role].name} to arms",
         )
 

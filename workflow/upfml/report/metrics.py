@@ -1,4 +1,4 @@
-"""From the tables of the runs to one number per arm, trial and metric, and to intervals over the trials.
+"""From the tables of the runs to one number per arm, trial and metric.
 
 In: turn_decisions, turn_samples and turns (tables.py); scores.json of the training. Out: table `metrics`, in which
 every number has the XDP mode of its turn (`with_modes`); until then rows have COLUMNS.
@@ -17,7 +17,6 @@ The first is the sum of the parts of PARTS; the last has one more where the clas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,12 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
-from scipy import stats
 
 from upfml.arms import Arm
 from upfml.base import files, tables, xdpmode
 from upfml.base.classes import CLASS_NAMES
 from upfml.base.errors import UserError
+from upfml.base.statistics import Estimate
 from upfml.base.tables import METRICS
 from upfml.model.baselines import Baselines
 
@@ -60,10 +59,6 @@ _IN_KERNEL = {
 }
 
 CPU_SHARES = ["usr", "sys", "soft", "total"]
-CONFIDENCE = 0.95
-BOOTSTRAP_FROM = 8
-"""Trials; of fewer a bootstrap knows little more than their range."""
-_RESAMPLES = 9_999
 _DEGREES_OF_FREEDOM = 10
 """That must be left to fit what depends on traffic."""
 
@@ -293,10 +288,10 @@ def _sample_metrics(samples: pd.DataFrame) -> list[tuple[str, float, str]]:
     found = []
     for share in CPU_SHARES:
         found += _distribution(f"cpu_{share}", whole[f"{share}_pct"], "%")
-    cpus = mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()
-    found.append(("cpus", float(cpus), "CPUs"))
+    count = mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()
+    found.append(("cpus", float(count), "CPUs"))
     classifier = samples[(samples["source"] == "pidstat") & (samples["entity"] == "classifier")]["usr_pct"].mean()
-    own_usr = classifier / cpus if classifier == classifier else 0.0  # NaN where there is none
+    own_usr = classifier / count if classifier == classifier else 0.0  # NaN where there is none
     found.append(("cpu_others_usr", float(whole["usr_pct"].mean() - own_usr), "%"))
     for name, source, entity, column, unit in (
         ("cpu_busy", "procstat", "cpu-all", "busy_pct", "%"),
@@ -343,67 +338,15 @@ def _decision_metrics(decisions: pd.DataFrame) -> list[tuple[str, float, str]]:
     return found
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval; `low` and `high` are None where one trial gives none.
-
-    `trials` is 0 for what no trial measured (offline scores).
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    trials: int
-
-
 def by_trial(metrics: pd.DataFrame, arm: str, metric: str) -> pd.Series[float]:
     """One metric of one arm, indexed by trial; empty where the arm has no such metric."""
     chosen = metrics[(metrics["arm"] == arm) & (metrics["metric"] == metric)]
     return chosen.set_index("trial")["value"].sort_index()
 
 
-def mean_over_trials(values: pd.Series[float], within: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:
-    """Mean of one value per trial and its 95 % interval, cut to the values that are possible (`within`).
-
-    The interval is a bootstrap over the trials, bias-corrected and accelerated (Efron 1987); of fewer trials than
-    BOOTSTRAP_FROM it is Student's t. A difference of two arms is taken per trial first (`a - b`, matched by index): the
-    arms of a trial had their turns side by side.
-    """
-    values = values.dropna()
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Estimate(mean, None, None, len(values))
-    if np.ptp(values) == 0:
-        return Estimate(mean, mean, mean, len(values))
-    if len(values) < BOOTSTRAP_FROM:
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values))
-        low, high = mean - half, mean + half
-    else:
-        interval = stats.bootstrap(
-            (values.to_numpy(),), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, rng=0
-        ).confidence_interval
-        low, high = float(interval.low), float(interval.high)
-    return Estimate(mean, max(low, within[0]), min(high, within[1]), len(values))
-
-
-def difference(a: Estimate, b: Estimate) -> Estimate:
-    """`a` minus `b`, measured independently, with the interval that both of theirs imply.
-
-    Method: MOVER (Zou and Donner 2008, after Newcombe 1998): distances to the bounds are added in quadrature.
-    """
-    value = a.value - b.value
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return Estimate(value, None, None, b.trials)
-    below = float(np.hypot(a.value - a.low, b.high - b.value))
-    above = float(np.hypot(a.high - a.value, b.value - b.low))
-    return Estimate(value, value - below, value + above, b.trials)
-
-
-def ratio_over_trials(numerator: pd.Series[float], denominator: pd.Series[float]) -> Estimate:
-    """Geometric mean of the ratio per trial, and its interval on the logarithm. Both have one value > 0 per trial."""
-    logarithm = mean_over_trials((numerator / denominator).map(np.log))
-    low, high = (None if bound is None else float(np.exp(bound)) for bound in (logarithm.low, logarithm.high))
-    return Estimate(float(np.exp(logarithm.value)), low, high, logarithm.trials)
+def cpus(metrics: pd.DataFrame) -> int:
+    """Of the machine that was measured."""
+    return int(metrics.loc[metrics["metric"] == "cpus", "value"].max())
 
 
 def offline(score: dict[str, Any]) -> Estimate:

@@ -13,7 +13,7 @@ import numpy as np
 from upfml.base import root
 from upfml.base.errors import UserError
 from upfml.bpf.testrun import RECORD, one_cpu
-from upfml.checks.fuzz.compare import BATCH_FRAMES, Difference, Kernel, compare
+from upfml.checks.fuzz.compare import BATCH_FRAMES, Difference, KernelParser, compare
 from upfml.checks.fuzz.corpus import FRAME_BYTES_MAX, Corpus
 from upfml.packets.capturefile import CaptureFile
 from upfml.reference import parser
@@ -65,7 +65,7 @@ def fuzz(packets: int, seed: int, seeds: Iterable[bytes], tell: Tell) -> Result:
     waiting = iter(list(seeds)[:packets])
     began = told = time.monotonic()
     with one_cpu():
-        kernel = Kernel()
+        kernel = KernelParser()
         while done < packets:
             batch = [frame for _, frame in zip(range(BATCH_FRAMES), waiting, strict=False)]
             batch = batch or [corpus.mutant() for _ in range(min(BATCH_FRAMES, packets - done))]

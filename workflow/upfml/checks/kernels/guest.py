@@ -118,14 +118,14 @@ def main() -> None:
         results[subject["name"]] = tried(folder, subject)
         _say(f"{subject['name']}: {_outcome(results[subject['name']])}")
     _say("trying what `snakemake provision` tries")
-    trials = abilities.results()
+    found = abilities.results()
     _say("compiling the collector")
     same = compiles_alike(folder)
     tests = tested(files.read_json(folder / "tests.json"))
     result = {
         "release": platform.release(),
         "subjects": results,
-        "trials": trials,
+        "abilities": found,
         "bcc_same_code": same,
         "tests": tests,
     }

@@ -32,7 +32,7 @@ def own_folder() -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError("other kernels are being tried already", "wait until that has ended") from error
+            raise UserError("another run is already trying kernels", "wait until it has ended") from error
         folder = images.IMAGES / "run"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -58,7 +58,7 @@ def matrix(
         began = time.monotonic()
         here = subprocess.run([sys.executable, "-m", _GUEST, folder], stdin=subprocess.DEVNULL, timeout=patience_s)
         if here.returncode:
-            raise UserError("the running kernel did not get through", "see the messages above")
+            raise UserError("the checks on the running kernel failed", "see the messages above")
         baseline = judge.judge(RUNNING, files.read_json(folder / "guest/result.json"), plan)
         judged = {RUNNING: baseline | {"seconds": round(time.monotonic() - began, 1)}}
         shutil.rmtree(folder / "guest")
@@ -68,7 +68,7 @@ def matrix(
             result = folder / "guest/result.json"
             if not result.is_file():
                 raise UserError(
-                    f"{image.name}: the guest ended without a report; it said last: {machine.last_words(image)}",
+                    f"{image.name}: the guest ended without a report; its last output: {machine.last_words(image)}",
                     f"see {image.log}",
                 )
             judged[image.name] = judge.judge(image.name, files.read_json(result), plan, baseline) | {

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from upfml import arms
+from upfml.base import published
 from upfml.base.classes import CLASS_NAMES
+from upfml.base.statistics import Estimate, mean_over_trials
 from upfml.model.baselines import Baselines
-from upfml.report import paper
 from upfml.report.figures import style
-from upfml.report.metrics import Estimate, by_trial, classifying, confusion, from_decisions, mean_over_trials, offline
+from upfml.report.metrics import by_trial, classifying, confusion, from_decisions, offline
 
 _SPLITS = {"random": "scikit-learn,\nrandom split", "grouped": "scikit-learn,\nsplit by flow"}
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", style.BLUE])
@@ -81,7 +82,7 @@ def _offline(score: dict[str, Any], split: str) -> _Score:
         balanced=100 * score["balanced_accuracy"],
         majority=100 * score["majority_accuracy"],
         one_threshold=100 * score["one_threshold_accuracy"],
-        published=paper.published("accuracy", "sklearn") if split == "random" else None,  # the paper's split
+        published=published.value("accuracy", "sklearn") if split == "random" else None,  # the paper's split
         counts=np.array(score["confusion"]),
     )
 
@@ -105,7 +106,7 @@ def _live(
         balanced=float(by_trial(metrics, arm, "balanced_accuracy").mean()),
         majority=float(by_trial(metrics, arm, "majority_accuracy").mean()),
         one_threshold=100 * float(np.mean(by_threshold)),
-        published=paper.published("accuracy", role) if role else None,
+        published=published.value("accuracy", role) if role else None,
         counts=confusion(mine),
     )
 

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from upfml import arms
-from upfml.report import paper
+from upfml.base import published
 from upfml.report.figures import style
 
 
@@ -18,7 +18,7 @@ def draw(samples: pd.DataFrame, turns: pd.DataFrame, window_ms: float) -> Figure
     machine = samples[(samples["source"] == "procstat") & (samples["entity"] == "cpu-all")]
     process = samples[(samples["source"] == "pidstat") & (samples["entity"] == "classifier")]
     means = {
-        arms.papers(role, machine["arm"].unique()): paper.published("context switches", role)
+        arms.papers(role, machine["arm"].unique()): published.value("context switches", role)
         for role in ("user", "kernel")
     }
     figure = style.sheet(style.PAGE_IN, 2.6)

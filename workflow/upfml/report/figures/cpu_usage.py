@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from upfml import arms
-from upfml.report import paper
+from upfml.base import published
+from upfml.base.statistics import mean_over_trials
 from upfml.report.figures import style
-from upfml.report.metrics import by_trial, mean_over_trials
+from upfml.report.metrics import by_trial
 
 _PANELS = [("usr", "user space (%usr)"), ("sys", "system (%sys)"), ("soft", "softirq (%soft)"), ("total", "total")]
 
@@ -28,7 +29,7 @@ def draw(samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.DataFrame, wind
     figure = style.sheet(style.PAGE_IN, 6.2)
     panels = figure.subplots(3, 2)
     for axes, letter, (share, title) in zip(panels.flat, "abcd", _PANELS, strict=False):
-        means = {arms.papers(role, present): paper.published(f"CPU {share}", role) for role in ("user", "kernel")}
+        means = {arms.papers(role, present): published.value(f"CPU {share}", role) for role in ("user", "kernel")}
         style.boxes(axes, {arm: seconds.loc[seconds["arm"] == arm, f"{share}_pct"] for arm in present}, means)
         style.panel(axes, letter, title)
         if letter in "ac":
@@ -43,7 +44,7 @@ def draw(samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.DataFrame, wind
     style.small_print(
         figure,
         f"{style.runs_print(turns, present, window_ms)} (a)-(d): one value a second, mpstat: {_seconds(seconds)}. "
-        f"{cpus} CPUs here, {paper.PAPER_CPUS} in the paper: equal work is another share.",
+        f"{cpus} CPUs here, {published.CPUS} in the paper: equal work is another share.",
         "(e), (f): one dot a trial, hollow when noisy; bars: mean and 95 % interval over trials. (e) from idle time of "
         "/proc/stat, which is exact, and has all else that the machine did in it; (f) run time of the program on N3 "
         "(BPF statistics) and of the classifier's process (scheduler), without what waking it costs.",

@@ -11,17 +11,10 @@ from matplotlib.ticker import EngFormatter
 
 from upfml import arms
 from upfml.arms import STRONGEST, Arm
-from upfml.report import paper
+from upfml.base import published
+from upfml.base.statistics import ratio_over_trials
 from upfml.report.figures import style
-from upfml.report.metrics import (
-    by_trial,
-    classifying,
-    from_decisions,
-    latency_ns,
-    parts,
-    ratio_over_trials,
-    require_arms,
-)
+from upfml.report.metrics import by_trial, classifying, from_decisions, latency_ns, parts, require_arms
 
 _PANELS = [
     ("inference", "the trees alone", "kernel"),
@@ -96,7 +89,7 @@ def _arm(axes: Axes, elapsed_us: "pd.Series[float]", arm: str) -> None:
 
 def _reference(axes: Axes, role: str, arm: str) -> Line2D:
     """The paper's mean as a line with a star on top."""
-    time_us = paper.published("classification time", role)
+    time_us = published.value("classification time", role)
     (line,) = axes.plot([time_us] * 2, [0, 1], ":*", color=style.VERMILION, markersize=6, markevery=[1], clip_on=False)
     line.set_label(f"the paper's mean, {role}: {time_us:g} µs")
     return line

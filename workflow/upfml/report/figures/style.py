@@ -23,10 +23,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from upfml.arms import SETS
-from upfml.base import xdpmode
+from upfml.base import words, xdpmode
 from upfml.base.classes import EMBB, URLLC
 from upfml.base.files import whole_file
-from upfml.report.metrics import Estimate, loss_pct
+from upfml.base.statistics import Estimate
+from upfml.report.metrics import loss_pct
 
 COLUMN_IN, PAGE_IN = 3.5, 7.1
 """Widths of one column and of a page with two, in inches."""
@@ -239,7 +240,7 @@ def boxes(axes: Axes, by_arm: dict[str, pd.Series[float]], paper: dict[str, floa
         axes.text(
             position,
             0.995,
-            f"{mean:.0f}" if mean >= 100 else f"{mean:.2f}",
+            words.number(mean),
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="top",
