@@ -17,6 +17,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
 _IN_TURN = ("testbed", "e2e")
 """Their tests share network namespaces and runs of the workflow."""
+_APART = ("test_rules",)
+"""Files whose tests share nothing and take long, so that any worker may have any of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,4 +26,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         item.add_marker(folder)
-        item.add_marker(pytest.mark.xdist_group("beds" if folder in _IN_TURN else item.path.stem))
+        if item.path.stem not in _APART:  # a file's tests share its fixtures
+            item.add_marker(pytest.mark.xdist_group("beds" if folder in _IN_TURN else item.path.stem))

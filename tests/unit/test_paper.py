@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from upfml.arms import Arms
 from upfml.base import published
 from upfml.base.errors import UserError
 from upfml.base.statistics import Estimate
@@ -14,6 +15,8 @@ from upfml.report.metrics import COLUMNS
 from upfml.report.paper.comparison import Comparison
 from upfml.report.paper.page import markdown
 from upfml.report.paper.rows import compare
+
+EVERY = Arms.of("every")
 
 KEYS = ["quantity", "arm", "unit", "paper", "here", "here_low", "here_high", "trials", "verdict", "sentence", "note"]
 SPLIT = {
@@ -77,24 +80,24 @@ def find(compared: list[Comparison], quantity: str, arm: str) -> Comparison:
 
 
 def test_every_published_number_is_compared_once_and_in_order() -> None:
-    rows = [c for c in compare(measured(), SCORES, EXACTNESS, apart=False) if c.paper is not None]
+    rows = [c for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=False) if c.paper is not None]
     assert [(c.quantity, c.arm, c.unit, c.paper) for c in rows] == [
         (number.quantity, number.arm, number.unit, number.value) for number in published.NUMBERS
     ]
 
 
 def test_the_papers_own_results_agree_in_everything() -> None:
-    for c in compare(measured(spread=1e-5), SCORES, EXACTNESS, apart=False):
+    for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS, apart=False):
         if c.paper is not None:
             assert c.here.value == pytest.approx(c.paper, rel=1e-3), c.quantity
             assert (c.magnitude, c.direction) in {("agrees", "agrees"), ("agrees", "")}, c.quantity
 
 
 def test_the_papers_own_results_are_confirmed_in_a_sentence_each() -> None:
-    compared = [c for c in compare(measured(spread=1e-5), SCORES, EXACTNESS, apart=False) if c.paper is not None]
+    compared = [c for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS, apart=False) if c.paper is not None]
     assert {c.verdict for c in compared} == {"confirmed"}
     assert all(c.sentence.startswith("Confirmed: the paper has ") for c in compared)
-    page = markdown(compared, measured())
+    page = markdown(EVERY, compared, measured())
     assert all(c.sentence in page for c in compared)
 
 
@@ -119,7 +122,7 @@ def test_the_papers_arms_are_those_that_do_as_it_did() -> None:
     ours = table[table["arm"].isin(["user", "kernel"])].copy()
     ours["arm"] = ours["arm"].map({"user": "user-perf", "kernel": "kernel-packet-perf"})
     ours.loc[ours["metric"].str.startswith("cpu_total"), "value"] *= 2
-    compared = compare(pd.concat([table, ours]), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, pd.concat([table, ours]), SCORES, EXACTNESS, apart=False)
     assert find(compared, "CPU total", "kernel").here.value == pytest.approx(2 * 12.87)
     assert "answers at every packet" in find(compared, "accuracy", "kernel").sentence
     both = {c.arm: c.here.value for c in compared if c.quantity == "CPU total" and c.paper is None}
@@ -128,14 +131,14 @@ def test_the_papers_arms_are_those_that_do_as_it_did() -> None:
 
 
 def test_a_reversed_order_is_opposite() -> None:
-    compared = compare(measured(kernel={"context_switches_mean": 9000}), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(kernel={"context_switches_mean": 9000}), SCORES, EXACTNESS, apart=False)
     for arm in ("kernel", "user"):
         assert find(compared, "context switches", arm).direction == "opposite"
     assert find(compared, "context switches", "kernel").magnitude == "differs"
 
 
 def test_a_difference_lost_in_the_noise_is_not_resolved() -> None:
-    compared = compare(measured(spread=0.5), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(spread=0.5), SCORES, EXACTNESS, apart=False)
     assert find(compared, "CPU soft", "kernel").direction == "not resolved"
     assert "direction not resolved" in find(compared, "CPU soft", "kernel").as_row()["note"]
 
@@ -158,7 +161,7 @@ def test_magnitude(quantity: str, theirs: float, here: float, verdict: str) -> N
 
 
 def test_latency_rows_are_what_the_authors_timed() -> None:
-    compared = compare(measured(), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
     assert find(compared, "classification time", "kernel").here.value == pytest.approx(0.9046)
     assert find(compared, "classification time", "user").here.value == pytest.approx(32.88)
     like = {(c.quantity, c.arm): c.here.value for c in compared if c.paper is None}
@@ -169,7 +172,9 @@ def test_latency_rows_are_what_the_authors_timed() -> None:
 
 def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
     rows = {
-        (c.quantity, c.arm): c for c in compare(measured(spread=0), SCORES, EXACTNESS, apart=False) if c.paper is None
+        (c.quantity, c.arm): c
+        for c in compare(EVERY, measured(spread=0), SCORES, EXACTNESS, apart=False)
+        if c.paper is None
     }
     assert rows["CPU total, cost over forwarding alone", "kernel"].here.value == pytest.approx(3.87)
     assert rows["context switches, cost over forwarding alone", "user"].here.value == pytest.approx(2736.07)
@@ -180,7 +185,7 @@ def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
 
 def test_forwarding_alone_need_not_be_run() -> None:
     table = measured()
-    compared = compare(table[table["arm"] != "none"], SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, table[table["arm"] != "none"], SCORES, EXACTNESS, apart=False)
     assert not any(c.arm == "none" or "forwarding alone" in c.quantity for c in compared)
 
 
@@ -188,20 +193,24 @@ def test_forwarding_alone_need_not_be_run() -> None:
 def test_a_missing_arm_is_the_users_to_mend(arm: str) -> None:
     table = measured()
     with pytest.raises(UserError, match=arm):
-        compare(table[table["arm"] != arm], SCORES, EXACTNESS, apart=False)
+        compare(EVERY, table[table["arm"] != arm], SCORES, EXACTNESS, apart=False)
 
 
 def test_a_missing_metric_is_named() -> None:
     table = measured()
     with pytest.raises(UserError, match="kernel has a value of cpu_soft_mean"):
         compare(
-            table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")], SCORES, EXACTNESS, apart=False
+            EVERY,
+            table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")],
+            SCORES,
+            EXACTNESS,
+            apart=False,
         )
 
 
 def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
     for row in json.loads(
-        json.dumps([c.as_row() for c in compare(measured(), SCORES, EXACTNESS, apart=False)], allow_nan=False)
+        json.dumps([c.as_row() for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)], allow_nan=False)
     ):
         assert list(row) == KEYS
         assert math.isfinite(row["here"])
@@ -210,20 +219,20 @@ def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
 
 
 def test_one_trial_has_no_interval_and_says_so() -> None:
-    rows = [c.as_row() for c in compare(measured(trials=1), SCORES, EXACTNESS, apart=False)]
+    rows = [c.as_row() for c in compare(EVERY, measured(trials=1), SCORES, EXACTNESS, apart=False)]
     for row in (row for row in rows if row["trials"] == 1):
         assert (row["here_low"], row["here_high"]) == (None, None)
         assert row["note"].endswith("one trial: no interval")
 
 
 def test_scikit_learn_has_the_interval_of_its_windows() -> None:
-    row = find(compare(measured(), SCORES, EXACTNESS, apart=False), "accuracy", "sklearn")
+    row = find(compare(EVERY, measured(), SCORES, EXACTNESS, apart=False), "accuracy", "sklearn")
     assert (row.here.low, row.here.high, row.here.trials) == (pytest.approx(99.9), pytest.approx(99.99), 0)
 
 
 def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
-    compared = compare(measured(), SCORES, EXACTNESS, apart=False)
-    page = markdown(compared, measured())
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
+    page = markdown(EVERY, compared, measured())
     assert "XDP mode: native" in page
     lines = [line for line in page.splitlines() if line.startswith("|")]
     assert len(lines) == len(compared) + 2 * 2  # two tables, each with two lines of head
@@ -233,7 +242,7 @@ def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
 
 
 def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
-    compared = compare(measured(), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
     rows = [c for c in compared if c.quantity.startswith("accuracy on the same windows")]
     assert [(c.quantity.rsplit(", ")[1], c.arm, c.here.value) for c in rows] == [
         (data, arm, accuracy)
@@ -251,5 +260,5 @@ def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
 
 def test_players_are_blamed_only_where_they_share_the_machine() -> None:
     for apart in (False, True):
-        sentences = " ".join(c.sentence for c in compare(measured(), SCORES, EXACTNESS, apart=apart))
+        sentences = " ".join(c.sentence for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=apart))
         assert ("on the same machine" in sentences) is not apart

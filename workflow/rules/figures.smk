@@ -32,6 +32,7 @@ rule figure_accuracy:
     log:
         "results/logs/figure_accuracy.log",
     params:
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing accuracy"
@@ -49,6 +50,7 @@ rule figure_latency:
     log:
         "results/logs/figure_latency.log",
     params:
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing latency"
@@ -66,6 +68,7 @@ rule figure_cpu_usage:
     log:
         "results/logs/figure_cpu_usage.log",
     params:
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing CPU usage (figure 6)"
@@ -82,6 +85,7 @@ rule figure_context_switches:
     log:
         "results/logs/figure_context_switches.log",
     params:
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing context switches (figure 7)"

@@ -46,6 +46,7 @@ for SWEEP, TITLE in {"rate": "Packets a second", "flows": "Flows", "period": "Pe
         log:
             f"results/logs/figure_load_{SWEEP}.log",
         params:
+            arms=config["load"]["arms"],
             sweep=SWEEP,
             window_ms=config["load"]["window_ms"],
         message:

@@ -12,6 +12,8 @@ rule metrics:
         "results/metrics.parquet",
     log:
         "results/logs/metrics.log",
+    params:
+        arms=config["arms"],
     message:
         "Computing the metrics of every run"
     script:
@@ -26,6 +28,8 @@ rule comparison:
         page="results/comparison.md",
     log:
         "results/logs/comparison.log",
+    params:
+        arms=config["arms"],
     message:
         "Comparing the arms"
     script:

@@ -12,6 +12,7 @@ rule paper_vs_here:
     log:
         "results/logs/paper_vs_here.log",
     params:
+        arms=config["arms"],
         testbed=config["testbed"]["kind"],
     message:
         "Comparing with the paper's numbers"
@@ -47,6 +48,8 @@ rule first_page:
         "results/first_page.rst",
     log:
         "results/logs/first_page.log",
+    params:
+        arms=config["arms"],
     message:
         "Writing the report's first page"
     script:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from upfml.arms import Arms
 from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report.comparison.rows import Row
@@ -12,6 +13,7 @@ with rule(snakemake):
     with files.whole_file(Path(snakemake.output[0])) as partial:
         partial.write_text(
             page(
+                Arms.of(snakemake.params.arms),
                 files.read(inputs.metrics, tables.METRICS),
                 files.read_json(inputs.exactness),
                 [Row(**row) for row in files.read_json(inputs.comparison)],

@@ -74,7 +74,7 @@ def _check_traffic(traffic: Mapping[str, Any]) -> None:
         if set(of_one) & set(of_other):
             raise UserError(
                 f"config: traffic: the ports of {one} ({_span(of_one)}) and {other} ({_span(of_other)}) overlap",
-                "move one traffic.*.first_port",
+                "move the first_port of one of them",
             )
 
 

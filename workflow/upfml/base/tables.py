@@ -153,9 +153,7 @@ SAMPLES = _table(
     "samples",
     "A row is one second of one CPU or process. Shares are of all CPUs for cpu-all, else of one.",
     {
-        "source": _text(
-            "the program, or the kernel's file, that was read", ["mpstat", "pidstat", "procstat", "psutil"]
-        ),
+        "source": _text("the program, or the kernel's file, that was read", ["mpstat", "pidstat", "procstat"]),
         "second": _whole("since the measured part began", 0, kind="int32"),
         "entity": _text("cpu-all, cpu-0, cpu-1, … or a process: classifier, nginx, …"),
         "usr_pct": _real_or_null("share of time in user mode"),

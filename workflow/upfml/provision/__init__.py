@@ -1,9 +1,8 @@
-"""Check that every machine of the test bed is fit for the experiment, and record what it is.
+"""Whether every machine of the test bed is fit for the experiment, and what it is. Nothing on a machine is changed.
 
-In: the hosts of the test bed (roles.py), each a way to run a command there and the checks that it has to pass. Out: a
-`Findings`: what was found, what is wanted, a verdict and a remedy. No check assumes that a host is this machine: files
-are read through `cat`, and what the kernel can do is tried by a program (bpf/abilities.py) that is started on the host.
-Nothing on a machine is changed.
+In: the hosts of the test bed with their checks (roles.py). Out: Findings, each with what was found, what is wanted, a
+verdict and a remedy. No check assumes that a host is this machine: it reads files through `cat`, and starts
+bpf/abilities.py on the host to try what the kernel can do. It imports base, bpf and testbed.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from upfml.arms import NONE, Arm, Arms
 from upfml.base import words
 from upfml.report.comparison.rows import Row
 from upfml.report.metrics import by_trial
@@ -71,14 +72,13 @@ def _relative(row: Row) -> str:
     return words.with_interval(row.relative_pct, row.relative_low, row.relative_high, signed=True)
 
 
-def goals(rows: Sequence[Row], metrics: pd.DataFrame) -> list[Goal]:
+def goals(arms: Arms, rows: Sequence[Row], metrics: pd.DataFrame) -> list[Goal]:
     """Of every kernel arm that was run beside forwarding alone."""
-    found = {(row.metric, row.arm): row for row in rows if row.against == "none"}
-    arms = [arm for arm in metrics["arm"].unique() if arm.split("-")[0] == "kernel"]
+    found = {(row.metric, row.arm): row for row in rows if row.against == NONE.name}
 
-    def row(arm: str, *metrics: str) -> Row | None:
-        """That of the first of `metrics` that the arm has."""
-        return next((found[metric, arm] for metric in metrics if (metric, arm) in found), None)
+    def row(arm: Arm, *names: str) -> Row | None:
+        """That of the first of these metrics that the arm has."""
+        return next((found[name, arm.name] for name in names if (name, arm.name) in found), None)
 
     rows_of = {
         arm: (
@@ -86,11 +86,11 @@ def goals(rows: Sequence[Row], metrics: pd.DataFrame) -> list[Goal]:
             row(arm, "cpu_direct"),
             row(arm, "context_switches_at_equal_traffic", "context_switches_mean"),
         )
-        for arm in arms
+        for arm in arms.among(metrics["arm"]).of_kind("kernel")
     }
     return [
         Goal(
-            arm,
+            arm.name,
             cpu_points=cpu,
             cpu_direct_points=direct,
             context_switches=switches,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from upfml.arms import Arms
 from upfml.base import pages, words, xdpmode
 from upfml.report.comparison.goal import CONTEXT_SWITCHES_GOAL_PCT, CPU_GOAL_POINTS, goals
 from upfml.report.comparison.rows import Row
@@ -32,14 +33,14 @@ _HEADINGS = {
 _COLUMNS = ["arm", "value", "against", "difference", "interval", "in %", "effect size", "p", "trials (noisy)"]
 
 
-def markdown(rows: Sequence[Row], metrics: pd.DataFrame) -> str:
+def markdown(arms: Arms, rows: Sequence[Row], metrics: pd.DataFrame) -> str:
     """The page: is a kernel arm cheap, then what the arms cost over forwarding alone and against each other."""
     page = [
         _HEAD.format(
             points=CPU_GOAL_POINTS, switches=CONTEXT_SWITCHES_GOAL_PCT, modes=xdpmode.words(metrics["xdp_mode"])
         )
     ]
-    page += [f"- {goal.sentence}" for goal in goals(rows, metrics)]
+    page += [f"- {goal.sentence}" for goal in goals(arms, rows, metrics)]
     for metric, heading in _HEADINGS.items():
         chosen = [row for row in rows if row.metric == metric]
         if not chosen:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from upfml.arms import PAPER, STRONGEST
+from upfml.arms import NONE, PAPER_ARMS, STRONGEST_ARMS, Arm, Arms
 from upfml.base.statistics import effect_size, mean_over_trials, permutation_p
 from upfml.report.metrics import by_trial
 
@@ -69,34 +69,33 @@ class Row:
     difference_quiet: float | None
 
 
-def pairs(arms: list[str]) -> list[tuple[str, str]]:
+_LIKE_THE_KERNEL = [Arm("user"), Arm("native"), Arm("native", by="batched"), Arm("afxdp")]
+"""Arms in user space that are held against every arm in the kernel."""
+
+
+def pairs(arms: Arms) -> list[tuple[Arm, Arm]]:
     """Which are compared: every arm with forwarding alone, and kernels with user space like for like."""
-    found = [(arm, "none") for arm in arms if arm != "none"]
-    found += [
-        (arm, other)
-        for arm in arms
-        if arm.startswith("kernel")
-        for other in ("user", "native", "native-batched", "afxdp")
-    ]
-    found += [(PAPER["kernel"], PAPER["user"]), (STRONGEST["kernel"], STRONGEST["user"])]
+    found = [(arm, NONE) for arm in arms if arm != NONE]
+    found += [(arm, other) for arm in arms.of_kind("kernel") for other in _LIKE_THE_KERNEL]
+    found += [(of["kernel"], of["user"]) for of in (PAPER_ARMS, STRONGEST_ARMS)]
     return [pair for pair in dict.fromkeys(found) if set(pair) <= set(arms)]
 
 
-def compare(metrics: pd.DataFrame) -> list[Row]:
+def compare(arms: Arms, metrics: pd.DataFrame) -> list[Row]:
     """Every metric of COMPARED for every pair of arms that has it."""
-    arms = [arm for arm in metrics["arm"].unique() if arm != "sklearn"]
-    rows = [_row(metrics, metric, unit, *pair) for metric, unit in COMPARED.items() for pair in pairs(arms)]
+    run = pairs(arms.among(metrics["arm"]))
+    rows = [_row(metrics, metric, unit, *pair) for metric, unit in COMPARED.items() for pair in run]
     return [row for row in rows if row is not None]
 
 
-def _row(metrics: pd.DataFrame, metric: str, unit: str, arm: str, against: str) -> Row | None:
+def _row(metrics: pd.DataFrame, metric: str, unit: str, arm: Arm, against: Arm) -> Row | None:
     mine, other = by_trial(metrics, arm, metric), by_trial(metrics, against, metric)
     differences = (mine - other).dropna()
     if differences.empty:
         return None
     estimate = mean_over_trials(differences)
     base = float(other.loc[differences.index].mean())
-    noisy = sum((by_trial(metrics, name, "noisy") for name in (arm, against)), pd.Series(0.0, differences.index))
+    noisy = sum((by_trial(metrics, each, "noisy") for each in (arm, against)), pd.Series(0.0, differences.index))
     quiet = differences[noisy.reindex(differences.index) == 0]
 
     def relative(value: float | None) -> float | None:
@@ -105,8 +104,8 @@ def _row(metrics: pd.DataFrame, metric: str, unit: str, arm: str, against: str) 
     return Row(
         metric=metric,
         unit=unit,
-        arm=arm,
-        against=against,
+        arm=arm.name,
+        against=against.name,
         value=float(mine.loc[differences.index].mean()),
         difference=estimate.value,
         low=estimate.low,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from upfml import arms
+from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
 from upfml.base import published
 from upfml.base.statistics import Estimate, mean_over_trials, ratio_over_trials
 from upfml.base.words import estimate, number
@@ -27,8 +27,9 @@ from upfml.report.metrics import by_trial
 from upfml.studies.load.breaks import LIGHTEST_LAST
 
 KERNEL, USER = "kernel", "user"
-"""The two sides. Which arm stands for a side: `strongest`, and beside it `as_in_the_paper`."""
+"""The two sides. Which arm stands for a side: the strongest that was run, and beside it the paper's."""
 
+_BOTH = {arm.name for arm in STRONGEST_ARMS.values()}
 _NS_PER_US = 1000.0
 _PERCENT = (0.0, 100.0)
 _POSITIVE = (0.0, float("inf"))
@@ -60,46 +61,48 @@ def below(found: Estimate, bound: float) -> Verdict:
     return Verdict.NOT_CONFIRMED if found.low >= bound else Verdict.NOT_RESOLVED
 
 
-def as_in_the_paper(metrics: pd.DataFrame) -> dict[str, str]:
+def as_in_the_paper(arms: Arms) -> dict[str, Arm]:
     """Side → the arm that was run and is nearest to the authors' code."""
-    return {side: arms.papers(side, metrics["arm"].unique()) for side in (KERNEL, USER)}
+    return {side: arms.papers(side) for side in (KERNEL, USER)}
 
 
-def strongest(metrics: pd.DataFrame) -> dict[str, str]:
+def strongest(arms: Arms) -> dict[str, Arm]:
     """Side → the best arm of it that was run: each window once, by ring buffer, where that is among them."""
-    run, nearest = set(metrics["arm"]), as_in_the_paper(metrics)
-    wanted = {side: (arm, side, nearest[side]) for side, arm in arms.STRONGEST.items()}
-    return {side: next(arm for arm in order if arm in run) for side, order in wanted.items()}
+    return {side: arms.strongest(side) for side in (KERNEL, USER)}
 
 
 def claims(
+    arms: Arms,
     metrics: pd.DataFrame,
     exactness: Mapping[str, Any],
     compared: Sequence[Row],
     breaks: Mapping[str, Any],
 ) -> list[Claim]:
-    """Every claim that the run can judge. Raises UserError when no arm of kind user, or of kind kernel, was run."""
+    """Every claim that the run can judge. Raises UserError when no arm of kind user, or of kind kernel, was run.
+
+    `arms` are those that were run; the others of the configuration have no rows.
+    """
     found = [
-        label_claim(metrics),
-        delivery_claim(metrics),
-        cpu_claim(metrics),
-        direct_cost_claim(metrics),
-        switches_claim(metrics),
+        label_claim(arms, metrics),
+        delivery_claim(arms, metrics),
+        cpu_claim(arms, metrics),
+        direct_cost_claim(arms, metrics),
+        switches_claim(arms, metrics),
         same_decisions_claim(exactness),
-        live_accuracy_claim(metrics),
-        loss_claim(metrics),
+        live_accuracy_claim(arms, metrics),
+        loss_claim(arms, metrics),
     ]
-    if any(set(arms.STRONGEST.values()) <= set(sweep["arms"]) for sweep in breaks["sweeps"].values()):
+    if any(set(sweep["arms"]) >= _BOTH for sweep in breaks["sweeps"].values()):
         found.append(load_claim(breaks))
-    cheap = goals(compared, metrics)
+    cheap = goals(arms, compared, metrics)
     if cheap:
         found.insert(5, forwarding_claim(cheap))
     return found
 
 
-def label_claim(metrics: pd.DataFrame) -> Claim:
+def label_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     """From a packet's arrival until its flow's class is known where it was made, for who can act there."""
-    verdict, evidence = _latency(metrics, "arrival_to_label", "until the classifier has the flow's class")
+    verdict, evidence = _latency(arms, metrics, "arrival_to_label", "until the classifier has the flow's class")
     paper = " and ".join(f"{published.value('classification time', side):.3g}" for side in (KERNEL, USER))
     return Claim(
         "The kernel knows a class sooner",
@@ -108,9 +111,11 @@ def label_claim(metrics: pd.DataFrame) -> Claim:
     )
 
 
-def delivery_claim(metrics: pd.DataFrame) -> Claim:
+def delivery_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     """From a packet's arrival until a program in user space knows its flow's class, for who acts there."""
-    verdict, evidence = _latency(metrics, "arrival_to_user_space", "until a program in user space has the flow's class")
+    verdict, evidence = _latency(
+        arms, metrics, "arrival_to_user_space", "until a program in user space has the flow's class"
+    )
     return Claim(
         "User space hears of a class sooner when the kernel finds it",
         verdict,
@@ -118,8 +123,8 @@ def delivery_claim(metrics: pd.DataFrame) -> Claim:
     )
 
 
-def _latency(metrics: pd.DataFrame, name: str, until: str) -> tuple[Verdict, str]:
-    times = _sides(metrics, f"{name}_median", strongest(metrics), 1 / _NS_PER_US)
+def _latency(arms: Arms, metrics: pd.DataFrame, name: str, until: str) -> tuple[Verdict, str]:
+    times = _sides(metrics, f"{name}_median", strongest(arms), 1 / _NS_PER_US)
     later = mean_over_trials(times[KERNEL] - times[USER])
     kernel, user = (estimate(mean_over_trials(times[side], _POSITIVE), " µs") for side in (KERNEL, USER))
     ratio = estimate(ratio_over_trials(times[USER], times[KERNEL]))
@@ -130,32 +135,34 @@ def _latency(metrics: pd.DataFrame, name: str, until: str) -> tuple[Verdict, str
     return below(later, 0), evidence
 
 
-def cpu_claim(metrics: pd.DataFrame) -> Claim:
+def cpu_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     """Share of all CPUs, forwarding and generators of traffic included."""
     name = "cpu_total_mean"
-    shares = _sides(metrics, name, strongest(metrics))
+    shares = _sides(metrics, name, strongest(arms))
     saved = mean_over_trials(shares[KERNEL] - shares[USER])
     kernel, user = (estimate(mean_over_trials(shares[side], _PERCENT), " %") for side in (KERNEL, USER))
     paper = [published.value("CPU total", side) for side in (KERNEL, USER)]
-    theirs = _sides(metrics, name, as_in_the_paper(metrics))
+    theirs = _sides(metrics, name, as_in_the_paper(arms))
     configured = mean_over_trials(theirs[KERNEL] - theirs[USER])
     return Claim(
         "The kernel needs less CPU",
         below(saved, 0),
         f"All CPUs were busy for {kernel} with the kernel's classifier and {user} with the one in user space, the "
         f"traffic itself included: a difference of {estimate(saved, ' points', signed=True)}. "
-        f"{_as_configured(metrics)} {estimate(configured, ' points', signed=True)} "
+        f"{_as_configured(arms)} {estimate(configured, ' points', signed=True)} "
         f"({below(configured, 0).value}). The paper: {paper[0]:g} and {paper[1]:g} %, "
         f"{number(paper[0] - paper[1], signed=True)} points.",
     )
 
 
-def direct_cost_claim(metrics: pd.DataFrame) -> Claim:
+def direct_cost_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     """By accounts that are exact: BPF's of the program on N3, the scheduler's of the process that reads its events."""
-    best = strongest(metrics)
+    best = strongest(arms)
     shares = _sides(metrics, "cpu_direct", best)
     ratio = ratio_over_trials(shares[KERNEL], shares[USER])
-    every = metrics.loc[(metrics["metric"] == "cpu_direct") & (metrics["arm"] != "none")].groupby("arm")["value"].mean()
+    every = (
+        metrics.loc[(metrics["metric"] == "cpu_direct") & (metrics["arm"] != NONE.name)].groupby("arm")["value"].mean()
+    )
     others = ", ".join(f"{arm} {number(share)} %" for arm, share in every.sort_values().items())
     return Claim(
         "The kernel needs less CPU by exact accounts, too",
@@ -166,12 +173,12 @@ def direct_cost_claim(metrics: pd.DataFrame) -> Claim:
     )
 
 
-def switches_claim(metrics: pd.DataFrame) -> Claim:
+def switches_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     """Of the whole machine."""
     name = "context_switches_mean"
-    rates = _sides(metrics, name, strongest(metrics))
+    rates = _sides(metrics, name, strongest(arms))
     ratio = ratio_over_trials(rates[KERNEL], rates[USER])
-    theirs = _sides(metrics, name, as_in_the_paper(metrics))
+    theirs = _sides(metrics, name, as_in_the_paper(arms))
     configured = ratio_over_trials(theirs[KERNEL], theirs[USER])
     paper = published.value("context switches", KERNEL) / published.value("context switches", USER)
     return Claim(
@@ -179,7 +186,7 @@ def switches_claim(metrics: pd.DataFrame) -> Claim:
         below(ratio, 1),
         f"{estimate(mean_over_trials(rates[KERNEL], _POSITIVE))} a second with the kernel's classifier, "
         f"{estimate(mean_over_trials(rates[USER], _POSITIVE))} with the one in user space: {estimate(ratio)} times as "
-        f"many. {_as_configured(metrics)} {estimate(configured)} times ({below(configured, 1).value}). The paper: "
+        f"many. {_as_configured(arms)} {estimate(configured)} times ({below(configured, 1).value}). The paper: "
         f"{paper:.2f} times.",
     )
 
@@ -196,12 +203,12 @@ def forwarding_claim(cheap: Sequence[Goal]) -> Claim:
     )
 
 
-def _sides(metrics: pd.DataFrame, name: str, arm: Mapping[str, str], scale: float = 1) -> dict[str, pd.Series[float]]:
+def _sides(metrics: pd.DataFrame, name: str, arm: Mapping[str, Arm], scale: float = 1) -> dict[str, pd.Series[float]]:
     return {side: by_trial(metrics, arm[side], name) * scale for side in (KERNEL, USER)}
 
 
-def _as_configured(metrics: pd.DataFrame) -> str:
-    return "Configured as nearly as in the paper ({kernel} against {user}):".format(**as_in_the_paper(metrics))
+def _as_configured(arms: Arms) -> str:
+    return "Configured as nearly as in the paper ({kernel} against {user}):".format(**as_in_the_paper(arms))
 
 
 def same_decisions_claim(exactness: Mapping[str, Any]) -> Claim:
@@ -223,9 +230,9 @@ def same_decisions_claim(exactness: Mapping[str, Any]) -> Claim:
     )
 
 
-def live_accuracy_claim(metrics: pd.DataFrame) -> Claim:
+def live_accuracy_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     """Accuracy of each side on the traffic of its own turns, beside always naming the larger class."""
-    best = strongest(metrics)
+    best = strongest(arms)
     accuracy = _sides(metrics, "accuracy", best)
     majority, stump = (by_trial(metrics, best[KERNEL], f"{name}_accuracy") for name in ("majority", "one_threshold"))
     kernel, user = (estimate(mean_over_trials(accuracy[side], _PERCENT), " %") for side in (KERNEL, USER))
@@ -239,10 +246,10 @@ def live_accuracy_claim(metrics: pd.DataFrame) -> Claim:
     )
 
 
-def loss_claim(metrics: pd.DataFrame) -> Claim:
+def loss_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     """Events that never reached user space; a lost one is a decision that nobody can act on."""
     lost, received = (
-        {side: int(values.sum()) for side, values in _sides(metrics, f"events_{name}", strongest(metrics)).items()}
+        {side: int(values.sum()) for side, values in _sides(metrics, f"events_{name}", strongest(arms)).items()}
         for name in ("lost", "received")
     )
     every = metrics.loc[metrics["metric"] == "events_lost"].groupby("arm")["value"].sum()
@@ -264,9 +271,9 @@ def load_claim(breaks: Mapping[str, Any]) -> Claim:
     kernel_later, user_later, broken = False, False, []
     for sweep, found in breaks["sweeps"].items():
         held = found["arms"]
-        if not set(arms.STRONGEST.values()) <= set(held):
+        if not set(held) >= _BOTH:
             continue
-        broke = {side: _load(sweep, held[arm]["broke"]) for side, arm in arms.STRONGEST.items()}
+        broke = {side: _load(sweep, held[arm.name]["broke"]) for side, arm in STRONGEST_ARMS.items()}
         kernel_later |= broke[KERNEL] > broke[USER]
         user_later |= broke[USER] > broke[KERNEL]
         which = [

@@ -12,15 +12,16 @@ from typing import Any
 
 import pandas as pd
 
+from upfml.arms import Arms
 from upfml.base import xdpmode
 from upfml.report.comparison.rows import Row
 from upfml.report.firstpage.claims import KERNEL, USER, Claim, Verdict, claims, strongest
 from upfml.report.metrics import by_trial
 
 
-def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[str, Any]) -> list[str]:
+def certainty(arms: Arms, metrics: pd.DataFrame, published_rows: int, provenance: Mapping[str, Any]) -> list[str]:
     """How sure: arms, trials and noise, the paper's numbers, the machine, the code."""
-    best = strongest(metrics)
+    best = strongest(arms)
     trials = by_trial(metrics, best[KERNEL], "cpu_total_mean").size
     interval = (
         "one trial has no interval, so that no difference is resolved"
@@ -50,6 +51,7 @@ def certainty(metrics: pd.DataFrame, published_rows: int, provenance: Mapping[st
 
 
 def page(
+    arms: Arms,
     metrics: pd.DataFrame,
     exactness: Mapping[str, Any],
     compared: Sequence[Row],
@@ -57,8 +59,12 @@ def page(
     paper_vs_here: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, Any],
 ) -> str:
-    """The whole page. Takes table `metrics`, the rows of comparison.json, and what the other JSON files hold."""
-    judged = claims(metrics, exactness, compared, breaks)
+    """The whole page.
+
+    Takes the configuration's arms, table `metrics`, the rows of comparison.json, and what the other JSON files hold.
+    """
+    arms = arms.among(metrics["arm"])
+    judged = claims(arms, metrics, exactness, compared, breaks)
     published_rows = sum(row["paper"] is not None for row in paper_vs_here)
     return "\n".join(
         [
@@ -69,7 +75,7 @@ def page(
             *_paragraph(_summary(judged)),
             *_bullets([f"**{c.statement}: {c.verdict.value}.** {c.evidence}" for c in judged]),
             *_heading("How sure", "-"),
-            *_bullets(certainty(metrics, published_rows, provenance)),
+            *_bullets(certainty(arms, metrics, published_rows, provenance)),
         ]
     )
 

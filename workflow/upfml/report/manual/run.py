@@ -15,15 +15,15 @@ from typing import Any
 
 import pandas as pd
 
-from upfml.arms import PAPER_ARMS, STRONGEST_ARMS
+from upfml.arms import PAPER_ARMS, STRONGEST_ARMS, Arm
 from upfml.base import files, pages, tables
 from upfml.base.errors import UserError
 from upfml.base.statistics import Estimate, mean_over_trials, ratio_over_trials
 from upfml.base.words import estimate, given, number, with_interval
 from upfml.report.metrics import by_trial
 
-KERNEL, USER = (STRONGEST_ARMS[role].name for role in ("kernel", "user"))
-PAPER_KERNEL, PAPER_USER = (PAPER_ARMS[role].name for role in ("kernel", "user"))
+KERNEL, USER = (STRONGEST_ARMS[role] for role in ("kernel", "user"))
+PAPER_KERNEL, PAPER_USER = (PAPER_ARMS[role] for role in ("kernel", "user"))
 
 _QUOTED = {
     "found": ("first_page.rst", "What was found"),
@@ -91,8 +91,8 @@ class _AnswerRow:
     metric: str
     unit: str
     scale: float = 1
-    kernel: str = KERNEL
-    user: str = USER
+    kernel: Arm = KERNEL
+    user: Arm = USER
     is_share: bool = False  # in %, compared by its difference, and more is better; else by its ratio, and less is
 
     def cells(self, metrics: pd.DataFrame) -> list[str]:
@@ -131,8 +131,8 @@ def answer(results: Path) -> str:
 
 
 def _load_row(arms: Mapping[str, Any]) -> list[str]:
-    broke = {side: arms[arm]["broke"] for side, arm in (("kernel", KERNEL), ("user space", USER))}
-    cells = [_breaks_at(arms[arm]) for arm in (KERNEL, USER)]
+    broke = {side: arms[arm.name]["broke"] for side, arm in (("kernel", KERNEL), ("user space", USER))}
+    cells = [_breaks_at(arms[arm.name]) for arm in (KERNEL, USER)]
     longest = {side: period or 0.0 for side, period in broke.items()}  # the longer the period, the earlier it broke
     if longest["kernel"] == longest["user space"]:
         better = "not resolved"
@@ -185,7 +185,7 @@ def artifact(results: Path) -> str:
     return pages.table(["claim", "quantity", "in the reference run"], rows)
 
 
-def _ratio(metrics: pd.DataFrame, metric: str, numerator: str = USER, denominator: str = KERNEL) -> str:
+def _ratio(metrics: pd.DataFrame, metric: str, numerator: Arm = USER, denominator: Arm = KERNEL) -> str:
     return estimate(ratio_over_trials(by_trial(metrics, numerator, metric), by_trial(metrics, denominator, metric)))
 
 
@@ -358,8 +358,8 @@ def _period(results: Path) -> dict[str, Any]:
     return arms
 
 
-def _require(arms: Iterable[str], where: str, found: Collection[str]) -> None:
-    missing = [arm for arm in arms if arm not in found]
+def _require(arms: Iterable[Arm], where: str, found: Collection[str]) -> None:
+    missing = [arm.name for arm in arms if arm.name not in found]
     if missing:
         raise UserError(
             f"this run has nothing of arm {', '.join(missing)}, which the manual's tables show",

@@ -8,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from upfml import arms
-from upfml.arms import STRONGEST
+from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
 from upfml.base import published
 from upfml.base.statistics import Estimate, mean_over_trials, ratio_over_trials
-from upfml.report.metrics import CPU_SHARES, LATENCIES, by_trial, classifying, cpus, offline
+from upfml.report.metrics import CPU_SHARES, LATENCIES, by_trial, cpus, offline
 from upfml.report.paper.comparison import Comparison
 
 _NS_PER_US = 1000.0
@@ -26,17 +25,17 @@ _LATENCY_WORDS = {
 }
 
 
-def beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
-    """Rows of table `metrics` and scores.json."""
+def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
+    """Rows of table `metrics` and scores.json, of the arms that were run."""
     of = partial(by_trial, metrics)
-    present = [arm for arm in metrics["arm"].unique() if arm != "sklearn"]
-    deciding = classifying(metrics[metrics["arm"] != "sklearn"])
+    present = arms.among(metrics["arm"])
+    deciding, costly = present.classifying, [arm for arm in present if arm != NONE]
     rows: list[Comparison] = []
 
-    def add(quantity: str, arm: str, unit: str, here: Estimate, remark: str) -> None:
-        rows.append(Comparison(quantity, arm, unit, None, here, remark))
+    def add(quantity: str, arm: Arm | str, unit: str, here: Estimate, remark: str) -> None:
+        rows.append(Comparison(quantity, str(arm), unit, None, here, remark))
 
-    def add_mean(quantity: str, arm: str, unit: str, values: pd.Series[float], remark: str) -> None:
+    def add_mean(quantity: str, arm: Arm, unit: str, values: pd.Series[float], remark: str) -> None:
         if values.notna().any():
             add(quantity, arm, unit, mean_over_trials(values, _PERCENT if unit.startswith("%") else _ANY), remark)
 
@@ -59,7 +58,7 @@ def beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
         stump = "what one threshold on one feature scores there, fitted on the forest's training windows"
         add_mean("one threshold", arm, "%", of(arm, "one_threshold_accuracy"), stump)
 
-    pairs = [(arms.papers("user", present), arms.papers("kernel", present)), (STRONGEST["user"], STRONGEST["kernel"])]
+    pairs = [(present.papers("user"), present.papers("kernel")), (STRONGEST_ARMS["user"], STRONGEST_ARMS["kernel"])]
     for name in LATENCIES:
         words, steps = _LATENCY_WORDS[name]
         for statistic in ("mean", "median", "p99", "p99.9"):
@@ -77,14 +76,12 @@ def beyond(metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Comparison]:
     for quantity, metric, unit, difference_unit in costs:
         for arm in present:
             add_mean(quantity, arm, unit, of(arm, metric), "whole machine")
-        for arm in present:
-            if arm != "none":
-                over, remark = of(arm, metric) - of("none", metric), "difference within each trial"
-                add_mean(f"{quantity}, cost over forwarding alone", arm, difference_unit, over, remark)
+        for arm in costly:
+            over, remark = of(arm, metric) - of(NONE, metric), "difference within each trial"
+            add_mean(f"{quantity}, cost over forwarding alone", arm, difference_unit, over, remark)
     for quantity, metric, unit, remark in _ACCOUNTS:
-        for arm in present:
-            if arm != "none":
-                add_mean(quantity, arm, unit, of(arm, metric), remark)
+        for arm in costly:
+            add_mean(quantity, arm, unit, of(arm, metric), remark)
     add(
         "CPUs of the machine",
         "all",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from upfml import arms
+from upfml.arms import Arms
 from upfml.base import pages, words, xdpmode
 from upfml.report.paper.comparison import ACCURACY_TOLERANCE_POINTS, COST_TOLERANCE_FACTOR, Comparison
 
@@ -25,16 +25,16 @@ the runs in `results/runs`. Made by `snakemake results/paper_vs_here.md`; the sa
 """
 
 
-def markdown(comparisons: Iterable[Comparison], metrics: pd.DataFrame) -> str:
+def markdown(arms: Arms, comparisons: Iterable[Comparison], metrics: pd.DataFrame) -> str:
     """The comparison as a page: published numbers, a sentence on each, what lies beyond them, and notes.
 
     Takes what `compare` made of table `metrics`, and that.
     """
-    comparisons, present = list(comparisons), list(metrics["arm"].unique())
+    comparisons, present = list(comparisons), arms.among(metrics["arm"])
     modes = xdpmode.words(metrics["xdp_mode"])
     both = [c for c in comparisons if c.paper is not None]
     ours = [c for c in comparisons if c.paper is None]
-    stand_ins = {role: arms.papers(role, present) for role in ("user", "kernel")}
+    stand_ins = {role: present.papers(role) for role in ("user", "kernel")}
     head = _HEAD.format(points=ACCURACY_TOLERANCE_POINTS, factor=COST_TOLERANCE_FACTOR, modes=modes, **stand_ins)
     directions, magnitudes = ([getattr(c, name) for c in both] for name in ("direction", "magnitude"))
     judged = [verdict for verdict in directions if verdict]

@@ -2,8 +2,8 @@
 
 In: table `metrics` and scores.json. Out: the rows of results/paper_vs_here.json.
 
-The paper's two arms are arms.PAPER where these were run: they do what the authors' code does. What other arms say about
-the same quantity stands below, and in results/comparison.json.
+The paper's two arms are arms.PAPER_ARMS where these were run: they do what the authors' code does. What other arms say
+about the same quantity stands below, and in results/comparison.json.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from upfml import arms
-from upfml.arms import STRONGEST, Arm
+from upfml.arms import STRONGEST_ARMS, Arm, Arms
 from upfml.base import published, words
 from upfml.base.errors import UserError
 from upfml.base.statistics import Estimate, difference, mean_over_trials, ratio_over_trials
@@ -32,15 +31,19 @@ _PERCENT = (0.0, 100.0)
 
 
 def compare(
-    metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], *, apart: bool
+    arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], *, apart: bool
 ) -> list[Comparison]:
     """The paper's numbers, in its order, then what it does not give.
 
-    Takes table `metrics` and the content of scores.json and exactness.json; `apart` says whether UE, UPF and data
-    network were machines of their own, as in the paper. Raises UserError when no arm of kind kernel or none of kind
-    user was run.
+    Takes the configuration's arms, table `metrics` and the content of scores.json and exactness.json; `apart` says
+    whether UE, UPF and data network were machines of their own, as in the paper. Raises UserError when no arm of kind
+    kernel or none of kind user was run.
     """
-    return [*_published(metrics, scores, exactness, apart), *_same_windows(exactness), *beyond(metrics, scores)]
+    return [
+        *_published(arms, metrics, scores, exactness, apart),
+        *_same_windows(exactness),
+        *beyond(arms, metrics, scores),
+    ]
 
 
 def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
@@ -69,9 +72,10 @@ def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
 
 
 def _published(
-    metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], apart: bool
+    arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], apart: bool
 ) -> list[Comparison]:
-    here = {role: arms.papers(role, metrics["arm"].unique()) for role in _ROLES}
+    present = arms.among(metrics["arm"])
+    here = {role: present.papers(role) for role in _ROLES}
 
     def of(role: str, metric: str) -> pd.Series[float]:
         return _measured(metrics, here[role], metric)
@@ -223,11 +227,11 @@ def _published(
     ]
 
 
-def _why_running_windows(metrics: pd.DataFrame, kernel: str) -> str:
+def _why_running_windows(metrics: pd.DataFrame, kernel: Arm) -> str:
     """What the paper's kernel arm loses by answering at every packet; empty where no arm shows that."""
-    closed = STRONGEST["kernel"]
+    closed = STRONGEST_ARMS["kernel"]
     accuracies = [by_trial(metrics, arm, "accuracy") for arm in (kernel, closed)]
-    if Arm.parse(kernel).when != "packet" or accuracies[1].empty:
+    if kernel.when != "packet" or accuracies[1].empty:
         return ""
     at_every_packet, once = (accuracy.mean() for accuracy in accuracies)
     return (
@@ -236,9 +240,9 @@ def _why_running_windows(metrics: pd.DataFrame, kernel: str) -> str:
     )
 
 
-def _why_wake_ups(metrics: pd.DataFrame, kernel: str) -> str:
+def _why_wake_ups(metrics: pd.DataFrame, kernel: Arm) -> str:
     """What the paper's kernel arm costs for each packet, and what one that wakes nobody does; empty without both."""
-    quiet = STRONGEST["kernel"]
+    quiet = STRONGEST_ARMS["kernel"]
     costs = {arm: by_trial(metrics, arm, "cpu_direct") for arm in (kernel, quiet)}
     if kernel == quiet or any(cost.empty for cost in costs.values()):
         return ""
@@ -249,12 +253,10 @@ def _why_wake_ups(metrics: pd.DataFrame, kernel: str) -> str:
     )
 
 
-def _measured(metrics: pd.DataFrame, arm: str, metric: str) -> pd.Series[float]:
+def _measured(metrics: pd.DataFrame, arm: Arm, metric: str) -> pd.Series[float]:
     values = by_trial(metrics, arm, metric)
     if values.empty:
-        raise UserError(
-            f"no run of arm {arm} has a value of {metric}", f"remove results/runs/{arm} and run again: see its logs"
-        )
+        raise UserError(f"no run of arm {arm} has a value of {metric}", "remove results/runs and run again")
     return values
 
 

@@ -36,7 +36,7 @@ DELIVERIES = [
     *((Delivery("ring", delay_ms), "every") for delay_ms in (0, 1, 10)),
     (Delivery("ring"), "change"),
 ]
-"""And classify.emit."""
+"""And whether every decision is sent, or every change of one."""
 COLUMNS = [
     *("by", "delay_ms", "emit", "ns", "ns_low", "ns_high"),
     *("packets", "events", "lost", "wakeups", "perf_over_this"),
