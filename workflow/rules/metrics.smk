@@ -12,6 +12,8 @@ rule metrics:
         "results/metrics.parquet",
     log:
         "results/logs/metrics.log",
+    benchmark:
+        "results/benchmarks/metrics.tsv"
     message:
         "Summing up every run"
     script:
@@ -26,6 +28,8 @@ rule comparison:
         page="results/comparison.md",
     log:
         "results/logs/comparison.log",
+    benchmark:
+        "results/benchmarks/comparison.tsv"
     message:
         "Comparing the arms"
     script:
