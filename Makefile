@@ -2,10 +2,12 @@
 
 CORES ?= 4
 CONFIG ?=
+# As many tests at once as there are CPUs; tests/conftest.py says which stay in turn.
+PYTEST = pytest --numprocesses auto --dist loadgroup
 KERNELS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all quick test setup kernels venv lint lock report archive redraw docs pictures clean help
+.PHONY: all quick test test-quick setup kernels venv lint lock report archive redraw docs pictures clean help
 
 # With a preset: make CONFIG=presets/paper.yaml, make report CONFIG=presets/quick.yaml
 SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
@@ -19,14 +21,17 @@ quick: CONFIG = presets/quick.yaml
 quick: setup ## the same within minutes, too short for conclusions: every figure says so
 	$(SNAKEMAKE) all
 
-test: setup ## run every test
-	pytest
+test: setup ## run every test (as root)
+	$(PYTEST)
+
+test-quick: venv ## run the tests that need neither root nor a kernel with BPF
+	$(PYTEST) -m unit tests/unit
 
 setup: ## install what is missing: Debian packages, kernel headers, .venv (as root)
 	@envs/setup.sh
 
 kernels: setup ## try every program in other kernels (QEMU): KERNELS="5.10 6.1 6.12"
-	PYTHONPATH=workflow python -m upfml.checks.kernels $(KERNELS)
+	upfml kernels $(KERNELS)
 
 venv: ## make only .venv; needs no root
 	@bash envs/setup.sh venv
@@ -65,4 +70,4 @@ clean: ## remove results/ and figures/
 	rm -rf results figures
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

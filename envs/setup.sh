@@ -79,16 +79,27 @@ python_environment() {
 	if [ "$(cat "$stamp" 2>/dev/null)" = "$made_from" ]; then
 		return
 	fi
-	rm -f "$stamp"
+	rm -f "$stamp" .venv/installed-from
 	say "making .venv (some minutes)"
 	# BCC is there for Debian's own Python only: hence that interpreter, with its packages.
 	/usr/bin/python3 -m venv --clear --system-site-packages .venv
 	# -qq: errors only.
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r envs/requirements.lock ||
 		fail "pip could not install envs/requirements.lock" "see its message above"
+	echo "$made_from" >"$stamp"
+}
+
+# The package and the program upfml, which pyproject.toml describes.
+project() {
+	local stamp=.venv/installed-from installed_from
+	installed_from=$(sha256sum <pyproject.toml)
+	if [ "$(cat "$stamp" 2>/dev/null)" = "$installed_from" ]; then
+		return
+	fi
+	say "installing the project into .venv"
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
 		fail "pip could not install the project itself" "see its message above"
-	echo "$made_from" >"$stamp"
+	echo "$installed_from" >"$stamp"
 }
 
 kernel_headers() {
@@ -103,9 +114,11 @@ kernel_headers() {
 mkdir -p .cache
 if [ "${1:-}" = venv ]; then
 	python_environment
+	project
 else
 	debian_packages
 	python_environment
+	project
 	kernel_headers
 fi
 if [ "$done_something" = no ]; then

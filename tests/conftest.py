@@ -1,7 +1,10 @@
-"""What all tests need."""
+"""What all tests need: limits, signals, marks, and who may run beside whom."""
 
 import resource
 import signal
+from pathlib import Path
+
+import pytest
 
 from tests.testbed.machines import machines, testbed  # noqa: F401  # fixtures: one set of machines for all tests
 
@@ -11,3 +14,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Programs and maps of all tests in the kernel are open files of one process.
 _, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
+
+_IN_TURN = ("testbed", "e2e")
+"""Their tests share network namespaces and runs of the workflow."""
+_APART = ("test_rules",)
+"""Files whose tests share nothing and take long, so that any worker may have any of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its folder; with `pytest -n`, those of a file stay together, and those of the test beds."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(folder)
+        if item.path.stem not in _APART:  # a file's tests share its fixtures
+            item.add_marker(pytest.mark.xdist_group("beds" if folder in _IN_TURN else item.path.stem))

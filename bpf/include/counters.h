@@ -38,7 +38,7 @@ enum counter {
 	/* What became of its event. */
 	COUNTER_EVENT_SENT, /* event handed to the buffer */
 	COUNTER_EVENT_LOST, /* event that the buffer had no room for */
-	COUNTER_DECISION_UNTOLD, /* a decision that changes nothing, and is not sent (classify.emit: change) */
+	COUNTER_DECISION_UNTOLD, /* a decision that changes nothing, and is not sent (arms `-change`) */
 	COUNTER_INFERENCE_BROKEN, /* a tail call fell through: no decision */
 	COUNTER_MAX
 };

@@ -103,7 +103,7 @@ static __always_inline void window_close(struct flow_state *flow, struct flow_st
 }
 
 /*
- * Classify every packet (classify.when: packet): on the running window, this packet included, once a window has closed;
+ * Classify every packet (arms `-packet`): on the running window, this packet included, once a window has closed;
  * whether the packet closed one no longer matters.
  */
 static __always_inline void window_running(const struct flow_state *flow, struct flow_step *step)

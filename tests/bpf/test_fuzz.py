@@ -10,14 +10,22 @@ import pytest
 from tests.captures import write_pcap
 
 from upfml.bpf.module import counter_names
-from upfml.checks.fuzz import __main__ as fuzz
+from upfml.checks.fuzz import run
 from upfml.checks.fuzz.corpus import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Corpus, built_in
+from upfml.cli import app
 from upfml.reference import parser
 from upfml.reference.parser import Parsed
 
 
+def fuzz(*words: str) -> int:
+    """The command's exit status."""
+    with pytest.raises(SystemExit) as ended:
+        app(["fuzz", *words])
+    return int(ended.value.code or 0)
+
+
 def test_kernel_and_reference_agree_on_twenty_thousand_packets(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fuzz.main(["--packets", "20000", "--seed", "7"]) == 0
+    assert fuzz("--packets", "20000", "--seed", "7") == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "0 differences between kernel and reference"
     assert said[-2].startswith("20,000 packets, ")
@@ -46,7 +54,7 @@ def test_finds_a_difference(
 ) -> None:
     right = parser.parse
     monkeypatch.setattr(parser, "parse", lambda frame: wrong(right(frame)))
-    assert fuzz.main(["--packets", "8000", "--seed", "7"]) == 1
+    assert fuzz("--packets", "8000", "--seed", "7") == 1
     said = capsys.readouterr().out.splitlines()
     frame = bytes.fromhex(said[0])
     assert wrong(right(frame)) != right(frame)
@@ -78,17 +86,17 @@ def test_starts_from_captures_too(tmp_path: Path) -> None:
     frames = [bytes([number]) * 12 + b"\x08\x06" + bytes(28) for number in range(3)]
     write_pcap(tmp_path / "a.pcap", [(0, frames[0]), (1, frames[1] + bytes(2_000))])
     other = write_pcap(tmp_path / "b.cap", [(0, frames[2])])
-    assert list(fuzz.captured([tmp_path])) == [frames[0], (frames[1] + bytes(2_000))[:FRAME_BYTES_MAX]]
-    assert list(fuzz.captured([other])) == [frames[2]]
+    assert list(run.captured([tmp_path])) == [frames[0], (frames[1] + bytes(2_000))[:FRAME_BYTES_MAX]]
+    assert list(run.captured([other])) == [frames[2]]
 
 
 def test_says_what_is_wrong_with_the_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for corpus, cause in ((tmp_path / "none.pcap", "there is no file"), (tmp_path, "holds no capture")):
-        assert fuzz.main(["--packets", "1", "--corpus", str(corpus)]) == 1
+        assert fuzz("--packets", "1", "--corpus", str(corpus)) == 1
         assert cause in capsys.readouterr().err
 
 
 def test_says_that_it_needs_root(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1_000)
-    assert fuzz.main(["--packets", "1"]) == 1
-    assert "run as root" in capsys.readouterr().err
+    assert fuzz("--packets", "1") == 1
+    assert "as root" in capsys.readouterr().err

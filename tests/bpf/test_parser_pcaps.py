@@ -17,8 +17,8 @@ from tests.captures import write_pcap
 
 from upfml.base.flowkey import TCP, UDP
 from upfml.bpf.testrun import one_cpu
-from upfml.checks.fuzz.__main__ import captured
-from upfml.checks.fuzz.compare import Kernel, expected
+from upfml.checks.fuzz.compare import KernelParser, expected
+from upfml.checks.fuzz.run import captured
 from upfml.reference import parser
 from upfml.reference.parser import Packet
 
@@ -218,13 +218,13 @@ def views(capture: Path) -> list[View]:
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
+def kernel() -> Iterator[KernelParser]:
     with one_cpu():
-        the_kernel = Kernel()
+        the_kernel = KernelParser()
         yield the_kernel
 
 
-def compare(kernel: Kernel, capture: Path) -> Counter[str]:
+def compare(kernel: KernelParser, capture: Path) -> Counter[str]:
     """Kernel against tshark and against the reference on every packet: the outcomes."""
     outcomes = Counter[str]()
     for number, (frame, view) in enumerate(zip(captured([capture]), views(capture), strict=True), 1):
@@ -252,17 +252,17 @@ def test_every_outcome_but_flow_has_a_reason_of_tshark_s() -> None:
 
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="../shared/pcaps, the public captures, are not there")
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_public_capture(kernel: Kernel, name: str) -> None:
+def test_public_capture(kernel: KernelParser, name: str) -> None:
     assert compare(kernel, CAPTURES / name) == OUTCOMES[name]
 
 
-def test_frames_that_no_public_capture_has(kernel: Kernel, tmp_path: Path) -> None:
+def test_frames_that_no_public_capture_has(kernel: KernelParser, tmp_path: Path) -> None:
     made = [("flow", frame) for frame in FLOW_FRAMES.values()] + list(OTHER_FRAMES.values())
     capture = write_pcap(tmp_path / "made.pcap", [(0, frame) for _, frame in made])
     assert compare(kernel, capture) == Counter(outcome for outcome, _ in made)
 
 
-def test_frames_cut_by_the_snapshot_length(kernel: Kernel, tmp_path: Path) -> None:
+def test_frames_cut_by_the_snapshot_length(kernel: KernelParser, tmp_path: Path) -> None:
     whole = write_pcap(tmp_path / "whole.pcap", [(0, FLOW_FRAMES[name]) for name in CUT])
     cuts = []
     for snapshot in range(15, 140, 7):

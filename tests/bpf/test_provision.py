@@ -7,22 +7,22 @@ from pathlib import Path
 
 from upfml import provision
 from upfml.bpf import headers
-from upfml.provision.kernel import TRIALS
+from upfml.provision.kernel import ABILITIES
 
-TRIAL = [sys.executable, "-m", "upfml.bpf.abilities"]
+PROBE = [sys.executable, "-m", "upfml.bpf.abilities"]
 
 
-def verdicts(report: provision.Report) -> dict[str, str]:
+def verdicts(report: provision.Findings) -> dict[str, str]:
     return {finding.check: finding.verdict for finding in report.findings}
 
 
-def trial_through(*wrapper: str) -> provision.Report:
-    """The check of this machine, its trial started by `wrapper`."""
+def probed_through(*wrapper: str) -> provision.Findings:
+    """The check of this machine, its probe of the kernel started by `wrapper`."""
 
     def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        return provision.run_here([*wrapper, *argv] if list(argv) == TRIAL else argv)
+        return provision.run_here([*wrapper, *argv] if list(argv) == PROBE else argv)
 
-    return provision.check([provision.Host("here", run, provision.HERE)])
+    return provision.check([provision.CheckedHost("here", run, provision.HERE)])
 
 
 def test_this_machine_is_fit() -> None:
@@ -40,14 +40,14 @@ def test_tool_that_is_not_on_the_path_fails() -> None:
     def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return provision.run_here(["env", "PATH=/nowhere", *argv] if argv[0] == "mpstat" else argv)
 
-    report = provision.check([provision.Host("here", run, provision.HERE)])
+    report = provision.check([provision.CheckedHost("here", run, provision.HERE)])
     assert [name for name, verdict in verdicts(report).items() if verdict == "failed"] == ["mpstat"]
 
 
 def test_without_privileges_the_kernel_lets_nothing_in() -> None:
-    report = trial_through("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    report = probed_through("setpriv", "--bounding-set=-all", "--inh-caps=-all")
     failed = {name for name, verdict in verdicts(report).items() if verdict == "failed"}
-    assert failed == {name for name, _, _ in TRIALS.values()} - {
+    assert failed == {name for name, _, _ in ABILITIES.values()} - {
         "kernel headers for BCC",
         "native XDP on veth",
     }
@@ -60,7 +60,7 @@ def test_without_privileges_the_kernel_lets_nothing_in() -> None:
 def test_without_headers_bcc_is_not_tried() -> None:
     hidden = [path for path in (headers.MERGED.parent, Path("/lib/modules")) if path.is_dir()]
     hide = " && ".join(f"mount -t tmpfs none {path}" for path in hidden)
-    report = trial_through("unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh")
+    report = probed_through("unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh")
     by_check = {finding.check: finding for finding in report.findings}
     assert by_check["kernel headers for BCC"].verdict == "failed"
     assert "make setup" in by_check["kernel headers for BCC"].remedy

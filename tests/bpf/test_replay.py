@@ -23,9 +23,10 @@ from upfml.base.classes import EMBB, URLLC
 from upfml.base.errors import UserError
 from upfml.base.flowkey import TCP, UDP
 from upfml.bpf.flowtable import FlowTable
+from upfml.cli import app
 from upfml.packets import frames, windows
 from upfml.packets.features import Definition
-from upfml.replay import __main__, captures, feed
+from upfml.replay import captures, feed
 
 DEFINITION = Definition(500_000_000, 1_000)
 PCAPS = Path(__file__).parents[3] / "shared/pcaps"
@@ -45,7 +46,7 @@ def through(capture: Path, model: Path, out: Path, *, plain: bool = False) -> di
 
 
 def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "upfml.replay", *map(str, words)]
+    return [str(Path(sys.executable).with_name("upfml")), "replay", *map(str, words)]
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +180,9 @@ def test_public_captures(path: Path, model: Path, tmp_path: Path, capsys: pytest
 
 def main(file: Path, model: Path, out: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     """The command's exit status and what it says on stderr; a failure is one line."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["replay", str(file), "--model", str(model), "-o", str(out), *words])
-        status = __main__.main()
+    with pytest.raises(SystemExit) as ended:
+        app(["replay", str(file), "--model", str(model), "-o", str(out), *words])
+    status = int(ended.value.code or 0)
     said = capsys.readouterr().err
     if status:
         assert re.fullmatch(r"error: .* \(remedy: .*\)\n", said)
@@ -199,13 +200,13 @@ def test_what_cannot_be_replayed_is_said_in_one_line(
     arp = write_pcap(tmp_path / "arp.pcap", [(1, bytes(12) + b"\x08\x06" + bytes(28)), (2, b"")])
     cases: list[tuple[Path, Path, tuple[str, ...], str]] = [
         (tmp_path / "missing", model, (), "there is no file"),
-        (tmp_path / "text", model, (), "is no capture"),
+        (tmp_path / "text", model, (), "is not a capture"),
         (cut, model, (), "cannot be read beyond packet 2: truncated dump file"),
         (write_pcap(tmp_path / "wifi.pcap", [], WIFI), model, (), "link type IEEE802_11"),
         (write_pcap(tmp_path / "none.pcap", []), model, (), "0 packets, none carries GTP-U user data"),
         (arp, model, (), r"2 packets, none carries GTP-U user data .*\(1 not_ip, 1 frames_too_short\)"),
         (arp, model, ("--plain",), r"2 packets, none is TCP or UDP over IP \(1 not_ip, 1 frames_too_short\)"),
-        (cut, tmp_path, (), "is no converted model"),
+        (cut, tmp_path, (), "is not a converted model"),
     ]
     for file, folder, words, expected in cases:
         status, said = main(file, folder, out, capsys, *words)
@@ -218,7 +219,7 @@ def test_a_model_that_does_not_say_its_definition(tmp_path: Path, capsys: pytest
     files.write_json({"parts": [[0]]}, tmp_path / "model/parts.json")
     status, said = main(tmp_path / "a.pcap", tmp_path / "model", tmp_path / "out", capsys)
     assert status == 1
-    assert "does not say 'window_ns'" in said
+    assert "lacks 'window_ns'" in said
 
 
 def test_without_root(

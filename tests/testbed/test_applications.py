@@ -15,7 +15,7 @@ from upfml.arms import Arm
 from upfml.base import files, tables
 from upfml.base.classes import EMBB, NEITHER, URLLC
 from upfml.base.flowkey import FIVE_TUPLE
-from upfml.run import experiment
+from upfml.run import trace
 from upfml.traffic import control, gaming, ladder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     upfml_config.check(config)
     video = config["traffic"]["video"]
     ladder.encode(folder / "ladder", video["ladder_mbit_s"], video["segment_s"], video["length_s"])
-    experiment.run(
+    trace.run(
         upfml_config.scenarios(config)["all"], Arm("capture"), seed=1, warmup_s=0.5, duration_s=6,
         ladder=folder / "ladder", control=control.build(folder), model=None, out=folder / "run",
     )  # fmt: skip

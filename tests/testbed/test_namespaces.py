@@ -164,7 +164,7 @@ def test_a_second_run_waits_its_turn(holder: tuple[subprocess.Popen[str], int, i
 def test_a_namespace_that_somebody_else_made_is_left_alone() -> None:
     subprocess.run(["ip", "netns", "add", NAMES[0]], check=True)
     try:
-        with pytest.raises(UserError, match=f"{NAMES[0]} exists already"), Namespaces(PREFIX, 1400):
+        with pytest.raises(UserError, match=f"{NAMES[0]} already exists"), Namespaces(PREFIX, 1400):
             pass
         assert there() == NAMES[:1]
     finally:

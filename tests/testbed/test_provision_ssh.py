@@ -21,13 +21,13 @@ NAMES = {role: f"{role} ({address})" for role, address in ADDRESSES.items()}
 USER_PLANE = "user plane"
 
 
-def checked(described: dict[str, Any], *names: str) -> provision.Report:
+def checked(described: dict[str, Any], *names: str) -> provision.Findings:
     """The check of the hosts with these names, or of all."""
     with provision.hosts(described) as hosts:
         return provision.check(host for host in hosts if not names or host.name in names)
 
 
-def failed(report: provision.Report) -> dict[str, str]:
+def failed(report: provision.Findings) -> dict[str, str]:
     """What was found by the checks that failed."""
     return {finding.check: finding.found for finding in report.findings if finding.verdict == "failed"}
 
@@ -97,7 +97,7 @@ def test_what_is_wrong_is_told(
     ("role", "changed", "found"),
     [
         ("upf", {"n3": "mgmt"}, "is not seen as GTP-U on mgmt of upf"),
-        ("upf", {"n3": "n33"}, "N3 cannot be listened to"),
+        ("upf", {"n3": "n33"}, "cannot listen on N3"),
         ("ran", {"ue": "uesimtun7"}, "uesimtun7 is no device with an IPv4 address on ran"),
         ("ran", {"ue": "10.60.0.99"}, "the UE cannot send from 10.60.0.99"),
     ],

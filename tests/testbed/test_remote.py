@@ -575,7 +575,7 @@ def test_keys_that_cannot_be_used(testbed: Testbed, tmp_path: Path) -> None:
     assert "No such file" in refusal(testbed.machine(ROOT, key=tmp_path / "none"))
     assert "Is a directory" in refusal(testbed.machine(ROOT, key=tmp_path))
     (tmp_path / "text").write_text("hello")
-    assert "is none" in refusal(testbed.machine(ROOT, key=tmp_path / "text"))
+    assert "is not a private key" in refusal(testbed.machine(ROOT, key=tmp_path / "text"))
     make_key(tmp_path / "locked", passphrase="open sesame")
     said = refusal(testbed.machine(ROOT, key=tmp_path / "locked"))
     assert "has a passphrase" in said

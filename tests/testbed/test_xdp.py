@@ -151,7 +151,7 @@ def test_another_program_is_left_alone(
         assert on_n3(bed) == before
     number = before[occupied]
     assert caught.value.cause == (
-        f"n3 has an XDP program already, which is left alone: id {number}, pass, {occupied} mode"
+        f"n3 already has an XDP program, which this run leaves alone: id {number}, pass, {occupied} mode"
     )
     assert {"native": "xdpdrv off", "generic": "xdpgeneric off"}[occupied] in caught.value.remedy
     assert on_n3(bed) == {}
@@ -160,7 +160,7 @@ def test_another_program_is_left_alone(
 def test_an_agent_tells_who_is_there(bed: Namespaces, module: Module, program: Program, tmp_path: Path) -> None:
     with attached(bed, module, program, "generic"):
         agent = AgentProcess(configured("auto"), Arm("collect"), bed, None, tmp_path)
-        with pytest.raises(UserError, match=r"left alone: id \d+, pass, generic mode"):
+        with pytest.raises(UserError, match=r"leaves alone: id \d+, pass, generic mode"):
             agent.attach()
 
 
@@ -208,7 +208,7 @@ def test_without_links_a_killed_program_stays_and_is_named(
 ) -> None:
     bed.upf.start([sys.executable, "-c", HOLDER, N3], log=tmp_path / "log").wait()
     (number,) = on_n3(bed).values()
-    with inside(bed.upf.namespace), pytest.raises(UserError, match=rf"left alone: id {number}, pass, native") as caught:
+    with inside(bed.upf.namespace), pytest.raises(UserError, match=rf"alone: id {number}, pass, native") as caught:
         xdp.attach(module, program, N3, "auto")
     command = caught.value.remedy.split("`")[-2]
     assert bed.upf.start(command.split(), log=tmp_path / "log").wait() == 0

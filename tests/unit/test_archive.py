@@ -62,7 +62,7 @@ def test_the_code_is_what_redrawing_needs_and_no_pictures() -> None:
 
 
 def test_only_a_clone_makes_archives(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no git clone"):
+    with pytest.raises(UserError, match="not a git clone"):
         archive.code(tmp_path)
 
 

@@ -77,5 +77,11 @@ def test_arms_are_found_by_their_names_in_tables() -> None:
 def test_who_stands_for_the_papers_arm() -> None:
     assert Arms.of("compared").papers("kernel").name == "kernel-packet-perf"
     assert Arms.of(["none", "kernel-change"]).papers("kernel").name == "kernel-change"
-    with pytest.raises(UserError, match="none is of kind user"):
+    with pytest.raises(UserError, match="no arm is of kind user"):
         Arms.of(["none", "kernel"]).papers("user")
+
+
+def test_the_strongest_of_a_side_is_the_best_that_is_there() -> None:
+    assert [Arms.of("compared").strongest(role).name for role in ("user", "kernel")] == ["native", "kernel"]
+    assert [Arms.of(["user-perf", "user"]).strongest("user").name] == ["user"]
+    assert [Arms.of("paper").strongest(role).name for role in ("user", "kernel")] == ["user-perf", "kernel-packet-perf"]

@@ -157,8 +157,8 @@ def test_what_is_no_capture_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert f"there is no file {tmp_path / 'missing'}" in fails(tmp_path / "missing")
     assert "there is no file" in fails(tmp_path)
-    assert f"{tmp_path / 'text'} is no capture: unknown file format" in fails(tmp_path / "text")
-    assert "is no capture" in fails(tmp_path / "empty")
+    assert f"{tmp_path / 'text'} is not a capture: unknown file format" in fails(tmp_path / "text")
+    assert "is not a capture" in fails(tmp_path / "empty")
 
 
 def test_another_link_type_is_named(tmp_path: Path) -> None:

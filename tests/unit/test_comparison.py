@@ -9,9 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from upfml.arms import SETS
-from upfml.report import comparison
+from upfml.arms import Arms
+from upfml.report.comparison import rows as comparison
+from upfml.report.comparison.goal import Goal, goals
+from upfml.report.comparison.page import markdown
 from upfml.report.metrics import COLUMNS
+
+EVERY = Arms.of("every")
 
 
 def metrics(trials: int = 12, cost: float = 2.0, noisy: int = 0) -> pd.DataFrame:
@@ -26,7 +30,7 @@ def metrics(trials: int = 12, cost: float = 2.0, noisy: int = 0) -> pd.DataFrame
 
 
 def compare(table: pd.DataFrame) -> list[dict[str, object]]:
-    return [asdict(row) for row in comparison.compare(table)]
+    return [asdict(row) for row in comparison.compare(EVERY, table)]
 
 
 def row(rows: list[dict[str, object]], arm: str, against: str) -> dict[str, object]:
@@ -68,13 +72,14 @@ def test_rows_are_plain_json() -> None:
 
 
 def test_kernels_are_held_against_user_space_like_for_like() -> None:
-    pairs = comparison.pairs(SETS["compared"])
+    arms = Arms.of("compared")
+    pairs = [(arm.name, against.name) for arm, against in comparison.pairs(arms)]
     assert {("kernel", "native"), ("kernel", "afxdp"), ("kernel-packet-perf", "user-perf")} <= set(pairs)
-    assert sum(against == "none" for _, against in pairs) == len(SETS["compared"]) - 1
+    assert sum(against == "none" for _, against in pairs) == len(arms) - 1
     assert len(pairs) == len(set(pairs))
 
 
-def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> comparison.Goal:
+def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> Goal:
     """The verdict on a kernel arm that costs so many points of CPU, and so many of 1,000 context switches."""
     random, rows = np.random.default_rng(1), []
     for trial in range(1, 13):
@@ -85,8 +90,8 @@ def cheap(cpu: float, switches: float, spread: float = 0.2, lost: int = 0) -> co
             rows.append((arm, trial, "context_switches_mean", 1000 + by * switches + moved, "1/s"))
             rows.append((arm, trial, "events_lost", by * lost / 12, "events"))
     table = pd.DataFrame(rows, columns=COLUMNS).assign(xdp_mode="native")
-    (goal,) = comparison.goals(comparison.compare(table), table)
-    assert goal.sentence in comparison.markdown(comparison.compare(table), table)
+    (goal,) = goals(EVERY, comparison.compare(EVERY, table), table)
+    assert goal.sentence in markdown(EVERY, comparison.compare(EVERY, table), table)
     return goal
 
 
@@ -107,6 +112,6 @@ def test_a_kernel_arm_is_cheap_when_its_intervals_say_so(goal: dict[str, float],
 
 
 def test_the_page_shows_no_nan() -> None:
-    page = comparison.markdown(comparison.compare(metrics(trials=1)), metrics(trials=1))
+    page = markdown(EVERY, comparison.compare(EVERY, metrics(trials=1)), metrics(trials=1))
     assert "CPU that is not idle" in page and "nan" not in page
     assert "XDP mode: native" in page

@@ -9,7 +9,10 @@ import pytest
 from tests.unit.test_figures import words
 from tests.unit.test_load import table
 
+from upfml.arms import Arms
 from upfml.report.figures import load, style
+
+EVERY = Arms.of("every")
 
 VALUES = {"rate": [1e4, 5e4, 2e5], "flows": [260.0, 5000.0], "period": [20.0, 5.0, 1.0]}
 ARMS = ["none", "user-perf", "kernel-packet-perf", "user", "native", "afxdp", "kernel", "kernel-change"]
@@ -27,7 +30,7 @@ def loaded() -> pd.DataFrame:
 
 @pytest.mark.parametrize("sweep", VALUES)
 def test_is_drawn_with_every_arm(sweep: str, tmp_path: Path) -> None:
-    figure = load.draw(loaded(), sweep, 100)
+    figure = load.draw(EVERY, loaded(), sweep, 100)
     said = words(figure)
     assert all(arm in said for arm in ARMS)
     assert "window 100 ms; XDP mode: native;" in said
@@ -38,7 +41,7 @@ def test_is_drawn_with_every_arm(sweep: str, tmp_path: Path) -> None:
 
 def crosses(sweep: str) -> list[tuple[float, float]]:
     """Where arms break, in the panel of what they lose."""
-    axes = load.draw(loaded(), sweep, 100).axes[0]
+    axes = load.draw(EVERY, loaded(), sweep, 100).axes[0]
     marks = [line for line in axes.get_lines() if line.get_marker() == "x"]
     return [(float(x), float(y)) for line in marks for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
 
@@ -50,18 +53,18 @@ def test_an_arms_break_is_marked_once() -> None:
 
 
 def test_load_grows_to_the_right() -> None:
-    left, right = load.draw(loaded(), "period", 100).axes[0].get_xlim()
+    left, right = load.draw(EVERY, loaded(), "period", 100).axes[0].get_xlim()
     assert left > right
 
 
 def test_turns_that_were_left_out_are_said() -> None:
-    assert "native at 200000 (2)" in words(load.draw(loaded(), "rate", 100))
-    assert "Left out" not in words(load.draw(loaded(), "flows", 100))
+    assert "native at 200000 (2)" in words(load.draw(EVERY, loaded(), "rate", 100))
+    assert "Left out" not in words(load.draw(EVERY, loaded(), "flows", 100))
 
 
 def test_a_sweep_that_was_never_offered_is_drawn_empty_and_says_so(tmp_path: Path) -> None:
     late = loaded().assign(packets_offered=1)
-    figure = load.draw(late, "rate", 100)
+    figure = load.draw(EVERY, late, "rate", 100)
     assert "Left out" in words(figure)
     assert all(arm in words(figure) for arm in ARMS)
     style.save(figure, tmp_path / "load.png", note=None)

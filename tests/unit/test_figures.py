@@ -4,6 +4,7 @@ The tables are made up: enough to draw, nothing to conclude from.
 """
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from tests.figures import words
 
-from upfml.arms import SETS, Arm
+from upfml.arms import SETS, Arm, Arms
 from upfml.base import tables
 from upfml.base.classes import APPLICATIONS, EMBB, URLLC
 from upfml.base.errors import UserError
@@ -35,6 +36,8 @@ from upfml.report.figures import (
     traffic,
 )
 from upfml.studies.bench import inference, path, saturation
+
+EVERY = Arms.of("every")
 
 ARMS = SETS["compared"]
 SPLIT = {
@@ -100,7 +103,7 @@ def turns(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
 
 
 def measured(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
-    return metrics.from_runs(decisions(trials, arms), samples(arms, trials), turns(arms, trials))
+    return metrics.from_runs(EVERY, decisions(trials, arms), samples(arms, trials), turns(arms, trials))
 
 
 def swept(refused: Callable[[int, int], bool] = lambda depth, trees: depth * trees >= 200) -> pd.DataFrame:
@@ -172,7 +175,7 @@ def trace() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     packets = pd.concat(frames, ignore_index=True)
     packets["iat_ns"] = packets["iat_ns"].where(packets["iat_ns"] > 1, -1)
     packets = packets.assign(src="10.60.0.1", dst="10.70.0.1", dst_port=9000, protocol=6)
-    flows = pd.DataFrame({"src_port": [5001, 80], "label": [URLLC, EMBB]})
+    flows = pd.DataFrame({"src_port": [5001, 80], "label": [URLLC, EMBB], "application": ["robot-arm", "video"]})
     flows = flows.assign(src="10.60.0.1", dst="10.70.0.1", dst_port=9000, protocol=6)
     rungs = pd.DataFrame({"t_s": [0.5, 3.0, 6.0], "client": "client-1", "bitrate_mbit_s": [0.5, 2.0, 4.0]})
     return packets, flows, rungs
@@ -214,10 +217,10 @@ SCORES = {"random": SPLIT, "grouped": SPLIT}
 TIMER = {"kernel_ns": 35.0, "native_ns": 24.0, "python_ns": 76.0}
 FIGURES: dict[str, Callable[[], Figure]] = {
     "traffic": lambda: draw_traffic([60, 12, 60]),
-    "accuracy": lambda: accuracy.draw(decisions(), turns(), SCORES, BASELINES, 500),
-    "latency": lambda: latency.draw(decisions(), turns(), TIMER, 500),
-    "cpu_usage": lambda: cpu_usage.draw(samples(), turns(), measured(), 500),
-    "context_switches": lambda: context_switches.draw(samples(), turns(), 500),
+    "accuracy": lambda: accuracy.draw(EVERY, decisions(), turns(), SCORES, BASELINES, 500),
+    "latency": lambda: latency.draw(EVERY, decisions(), turns(), TIMER, 500),
+    "cpu_usage": lambda: cpu_usage.draw(EVERY, samples(), turns(), measured(), 500),
+    "context_switches": lambda: context_switches.draw(EVERY, samples(), turns(), 500),
     "sweep": lambda: sweep.draw(swept(), 500),
     "generalise": lambda: generalise.draw(judged()),
     "flow_table": lambda: flow_table.draw(flooded(), 20),
@@ -227,9 +230,15 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
+@cache
+def drawn(name: str) -> Figure:
+    """One of FIGURES, for tests that only look at it."""
+    return FIGURES[name]()
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_each_figure_is_written_as_vector_and_picture(name: str, tmp_path: Path) -> None:
-    figure = FIGURES[name]()
+    figure = drawn(name)
     style.save(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png", note=None)
     pdf = (tmp_path / f"{name}.pdf").read_bytes()
     assert pdf.startswith(b"%PDF") and b"/Type3" not in pdf and b"CreationDate" not in pdf
@@ -240,7 +249,7 @@ def test_each_figure_is_written_as_vector_and_picture(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_label_touches_its_neighbour_or_the_edge(name: str) -> None:
-    figure = FIGURES[name]()
+    figure = drawn(name)
     figure.draw_without_rendering()  # which gives everything its place
     for legend in figure.legends:
         box = legend.get_window_extent()
@@ -255,24 +264,24 @@ def test_no_label_touches_its_neighbour_or_the_edge(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["accuracy", "latency", "cpu_usage", "context_switches"])
 def test_what_was_run_stands_in_small_print(name: str) -> None:
-    said = words(FIGURES[name]())
+    said = words(drawn(name))
     assert "n = 3 trials per arm" in said and "window 500 ms" in said
     assert "user 0.10 %" in said and "kernel 0.00 %" in said
     assert "noisy turns: " in said
 
 
-LIVE = ["traffic", "accuracy", "latency", "cpu_usage", "context_switches", "generalise", "bench_saturation"]
+REPLAYED = ["sweep", "flow_table", "bench_inference", "bench_path"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_live_numbers_have_their_xdp_mode_beside_them_and_replayed_ones_none(name: str) -> None:
-    assert ("XDP mode: native" in words(FIGURES[name]())) == (name in LIVE)
+    assert ("XDP mode: native" in words(drawn(name))) == (name not in REPLAYED)
 
 
 def test_every_mode_that_was_used_is_named() -> None:
     both = turns()
     both.loc[both["arm"] == "kernel", "xdp_mode"] = "generic"
-    assert "XDP mode: native and generic" in words(context_switches.draw(samples(), both, 500))
+    assert "XDP mode: native and generic" in words(context_switches.draw(EVERY, samples(), both, 500))
 
 
 @pytest.mark.parametrize("missing", ["user", "kernel"])
@@ -280,10 +289,10 @@ def test_a_missing_arm_names_the_key(missing: str) -> None:
     left = [arm for arm in ARMS if not arm.startswith(missing)]
     rest = decisions(arms=left)
     for draw in (
-        lambda: cpu_usage.draw(samples(left), turns(left), measured(left), 500),
-        lambda: context_switches.draw(samples(left), turns(left), 500),
-        lambda: latency.draw(rest, turns(left), TIMER, 500),
-        lambda: accuracy.draw(rest, turns(left), SCORES, BASELINES, 500),
+        lambda: cpu_usage.draw(EVERY, samples(left), turns(left), measured(left), 500),
+        lambda: context_switches.draw(EVERY, samples(left), turns(left), 500),
+        lambda: latency.draw(EVERY, rest, turns(left), TIMER, 500),
+        lambda: accuracy.draw(EVERY, rest, turns(left), SCORES, BASELINES, 500),
     ):
         with pytest.raises(UserError, match=missing) as caught:
             draw()
@@ -292,22 +301,24 @@ def test_a_missing_arm_names_the_key(missing: str) -> None:
 
 def test_forwarding_alone_is_drawn_only_where_it_was_run() -> None:
     for arms, drawn in ((ARMS, True), (["user", "kernel"], False)):
-        assert ("forward only" in words(cpu_usage.draw(samples(arms), turns(arms), measured(arms), 500))) == drawn
-        assert ("forward only" in words(context_switches.draw(samples(arms), turns(arms), 500))) == drawn
+        assert (
+            "forward only" in words(cpu_usage.draw(EVERY, samples(arms), turns(arms), measured(arms), 500))
+        ) == drawn
+        assert ("forward only" in words(context_switches.draw(EVERY, samples(arms), turns(arms), 500))) == drawn
 
 
 def test_every_arm_that_can_be_named_looks_like_no_other() -> None:
-    looks = {arm: style.look(arm) for arm in SETS["every"]}
+    looks = {arm.name: style.look(arm) for arm in EVERY}
     assert len({(look.colour, look.hatch) for look in looks.values()}) >= len(looks) - 4  # some differ in words alone
     assert len({look.label for look in looks.values()}) == len(looks)
 
 
 def test_arms_that_send_only_changes_have_no_latency() -> None:
-    assert "kernel-change" not in words(FIGURES["latency"]())
+    assert "kernel-change" not in words(drawn("latency"))
 
 
 def test_one_trial_has_a_ratio_without_interval() -> None:
-    said = words(latency.draw(decisions(1), turns(trials=1), TIMER, 500))
+    said = words(latency.draw(EVERY, decisions(1), turns(trials=1), TIMER, 500))
     assert "n = 1 trial per arm" in said
     assert "user-perf / kernel-packet-perf: ×" in said and "[" not in said
 
@@ -318,16 +329,16 @@ def test_ratios_of_noisy_trials_fit_over_their_panels() -> None:
     later = [name for name in noisy if name.startswith("t_") and name not in early]
     waited = noisy["trial"].map({1: 0, 2: 10**5, 3: 10**7}).where(noisy["arm"] == "user-perf", 0)
     noisy[later] = noisy[later].add(waited, axis="index")
-    figure = latency.draw(noisy, turns(), TIMER, 500)
+    figure = latency.draw(EVERY, noisy, turns(), TIMER, 500)
     figure.draw_without_rendering()
     assert "k]" in words(figure) or "M]" in words(figure)
     assert all(axes.title.get_window_extent().x1 <= figure.bbox.x1 for axes in figure.axes)
 
 
 def test_the_papers_values_stand_as_reference() -> None:
-    said = words(FIGURES["latency"]())
+    said = words(drawn("latency"))
     assert "0.9046 µs" in said and "32.88 µs" in said
-    assert "the paper's mean" in words(FIGURES["cpu_usage"]())
+    assert "the paper's mean" in words(drawn("cpu_usage"))
 
 
 def test_refused_points_are_drawn_with_the_verifiers_reason() -> None:
@@ -358,20 +369,20 @@ def test_the_limit_of_n3_is_drawn_only_where_it_is_set() -> None:
 
 
 def test_refused_forests_are_drawn_with_their_engine_and_reason() -> None:
-    said = words(FIGURES["bench_inference"]())
+    said = words(drawn("bench_inference"))
     assert "Refused by tailcall: depth20-trees500: too many jumps" in said
     assert "Results as scikit-learn's: all." in said
 
 
 def test_the_live_benchmark_says_what_was_decided_and_lost() -> None:
-    said = words(FIGURES["bench_saturation"]())
+    said = words(drawn("bench_saturation"))
     assert all(engine in said for engine in inference.ENGINES)
     assert "384 decisions" in said and "21 events lost" in said
     assert "1.00 ×" in said and "0.50 × [0.50, 0.50]" in said
 
 
 def test_scenarios_show_what_each_application_is_called() -> None:
-    said = words(FIGURES["generalise"]())
+    said = words(drawn("generalise"))
     assert "81.0 % URLLC retrained 10–97 1,234 w. of 9 fl." in said
     assert "voice (neither)" in said and "download (eMBB)" in said
     assert "held out of training" in said and "events lost 0.10 %" in said

@@ -10,10 +10,16 @@ import pytest
 from docutils.core import publish_doctree
 from docutils.nodes import strong, system_message
 
+from upfml.arms import Arms
 from upfml.base.errors import UserError
-from upfml.report import comparison, firstpage
-from upfml.report.firstpage import Verdict
-from upfml.report.metrics import COLUMNS, Estimate
+from upfml.base.statistics import Estimate
+from upfml.report.comparison.rows import compare
+from upfml.report.firstpage import claims as firstpage
+from upfml.report.firstpage import page as opening
+from upfml.report.firstpage.claims import Verdict
+from upfml.report.metrics import COLUMNS
+
+EVERY = Arms.of("every")
 
 GOOD: dict[str, dict[str, float]] = {
     "none": {"cpu_total_mean": 9, "cpu_busy_mean": 9, "cpu_direct": 0, "context_switches_mean": 3400},
@@ -81,12 +87,12 @@ def verdicts(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> di
 
 
 def claims(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> list[firstpage.Claim]:
-    return firstpage.claims(metrics, exactness, comparison.compare(metrics), BREAKS)
+    return firstpage.claims(EVERY.among(metrics["arm"]), metrics, exactness, compare(EVERY, metrics), BREAKS)
 
 
 def page(metrics: pd.DataFrame, provenance: dict[str, Any] = PROVENANCE) -> str:
     rows = [{"paper": 1.0}, {"paper": None}]
-    return firstpage.page(metrics, EXACTNESS, comparison.compare(metrics), BREAKS, rows, provenance)
+    return opening.page(EVERY, metrics, EXACTNESS, compare(EVERY, metrics), BREAKS, rows, provenance)
 
 
 def changed_exactness(arm: str, differences: int) -> dict[str, Any]:
@@ -188,9 +194,7 @@ def test_the_strongest_arms_are_compared_and_those_as_in_the_paper_beside_them()
     metrics = measured()
     paper = metrics.replace({"arm": {"user": "user-perf", "kernel": "kernel-packet-perf"}})
     native = metrics.replace({"arm": {"user": "native"}})
-    best = firstpage.strongest(pd.concat([paper, native, metrics]))
-    assert best == {"user": "native", "kernel": "kernel"}
-    assert firstpage.strongest(paper) == {"user": "user-perf", "kernel": "kernel-packet-perf"}
+    assert "“user space” the arm native" in page(pd.concat([paper, native[native["arm"] == "native"], metrics]))
     assert "kernel-packet-perf against user-perf" in page(paper)
     assert "kernel-packet-perf against user-perf" in page(pd.concat([paper, metrics[metrics["arm"] != "none"]]))
 

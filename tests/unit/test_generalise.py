@@ -146,7 +146,7 @@ def test_the_page_has_every_scenario_baseline_and_application() -> None:
     assert "| number 0 | voice | neither | 1 | 3 | 66.7 | 33.3 | 33.3 to 33.3 |" in said
     assert "`{testbed: {n3_rate_mbit_s: [10]}}`" in said and "10 of 1,000" in said
     assert "balanced accuracy 37.5 points below that of held-out windows" in said
-    assert "accuracy +0.0 points from the majority class's" in said
+    assert "accuracy 0.0 points from the majority class's" in said
     assert "XDP mode: generic, of the collector" in said
     assert "The machine was 87 % idle before it, not 90 %." in said
     assert "least right is download, 0.0 % of its windows" in said

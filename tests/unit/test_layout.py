@@ -79,9 +79,8 @@ def test_a_beginning_may_be_followed_by_more_but_not_moved(tmp_path: Path) -> No
     assert "struct packet: place is elsewhere" in refusal(tmp_path, PLACE_IN_C + moved, layout.Beginning(PacketBegins))
 
 
-def test_a_library_is_compiled_again_for_another_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_is_compiled_again_for_another_mirror(tmp_path: Path) -> None:
     """What was compiled for an earlier layout is not loaded for another."""
-    monkeypatch.setattr(gcc, "COMPILED", tmp_path / "compiled")
     source = tmp_path / "packet.c"
     source.write_text(f"#include <stdint.h>\n{PLACE_IN_C + PACKET_IN_C}\n")
     gcc.library(source, mirrors={"packet": Packet})

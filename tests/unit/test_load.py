@@ -15,7 +15,7 @@ from upfml.base import tables
 from upfml.base.errors import UserError
 from upfml.packets.features import Definition, Flow, no_overflows
 from upfml.studies.load import breaks
-from upfml.studies.load.points import points
+from upfml.studies.load.loads import offered_loads
 from upfml.traffic.injector.schedule import Schedule
 
 MS = 1_000_000
@@ -84,7 +84,7 @@ def test_every_schedule_has_a_steady_part(rate: int, flows: int) -> None:
 
 
 def test_a_period_that_is_a_window_is_refused() -> None:
-    with pytest.raises(UserError, match=r"too close to load\.window_ms"):
+    with pytest.raises(UserError, match=r"so close to load\.window_ms"):
         Schedule.of(1_000, 100, WINDOW_NS, 500 * MS)
 
 
@@ -96,12 +96,12 @@ def test_the_rate_of_a_period_is_flows_over_it() -> None:
         "window_ms": 100,
         "turn_s": 0.5,
     }
-    made = points(load)
-    assert [(point.sweep, point.value, point.flows) for point in made] == [
+    made = offered_loads(load)
+    assert [(offered.sweep, offered.value, offered.flows) for offered in made] == [
         ("rate", 10_000, 26), ("flows", 260, 260), ("period", 20, 260), ("period", 5, 260),
     ]  # fmt: skip
-    assert [point.packets_per_s for point in made] == [10_000, 20_000, 13_000, 52_000]
-    assert [point.schedule(load).period_ns for point in made[2:]] == pytest.approx([20 * MS, 5 * MS], rel=1e-4)
+    assert [offered.packets_per_s for offered in made] == [10_000, 20_000, 13_000, 52_000]
+    assert [offered.schedule(load).period_ns for offered in made[2:]] == pytest.approx([20 * MS, 5 * MS], rel=1e-4)
 
 
 def turn(sweep: str, value: float, arm: str, number: int, **changed: Any) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def test_every_column_of_every_table_is_there() -> None:
     for schema in (value for value in vars(tables).values() if isinstance(value, pa.DataFrameSchema)):
         of_table = page.partition(f"## {schema.name}\n")[2].partition("\n## ")[0]
         assert re.findall(r"^\| `(\w+)` \|", of_table, re.M) == list(schema.columns)
-    assert "| `protocol` | int16 | 0 to 255 |" in page
+        assert schema.description and all(column.description for column in schema.columns.values())
+    assert "| `protocol` | int16 | 0 to 255 | IP protocol number" in page
 
 
 def test_the_example_window_is_what_the_reference_says() -> None:
@@ -124,6 +125,14 @@ def test_the_answer_is_what_the_run_says(tmp_path: Path) -> None:
 def test_a_run_without_an_arm_says_so(tmp_path: Path) -> None:
     made, wanting = run.texts(a_run(tmp_path, without="native"))
     assert "answer" not in made and "arm native" in wanting["answer"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_project_are_where_pages_say(page: Path) -> None:
+    if page.parent.name == "extending":
+        pytest.skip("it makes files; tests follow it by the letter")
+    named = re.findall(r"`((?:bpf|workflow|tests|docs|presets|envs)/[\w./-]+)`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 MEASURED = re.compile(

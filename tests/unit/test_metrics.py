@@ -1,17 +1,18 @@
 """metrics: from tables to numbers, and intervals over the trials."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
+from upfml.arms import Arms
 from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.model.baselines import Baselines
 from upfml.report import metrics
+
+EVERY = Arms.of("every")
 
 
 def decisions(arm: str, trial: int, labels: list[int], predicted: list[int], stamps: tuple[int, ...]) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def turns(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
 
 
 def value(frame: pd.DataFrame, arm: str, metric: str, trial: int = 1) -> float:
-    return float(metrics.by_trial(frame, arm, metric)[trial])
+    return float(metrics.by_trial(frame, EVERY[arm], metric)[trial])
 
 
 def test_gather_reads_files_of_several_batches(tmp_path: Path) -> None:
@@ -80,7 +81,9 @@ def test_confusion_has_true_classes_in_rows_and_leaves_out_flows_of_nobody() -> 
 
 
 def test_decisions_give_accuracies_counts_and_times() -> None:
-    found = metrics.from_decisions(decisions("user", 1, [0, 0, 0, 1, -1], [0, 0, 1, 1, 0], (0, 100, 130, 180, 180)))
+    found = metrics.from_decisions(
+        EVERY, decisions("user", 1, [0, 0, 0, 1, -1], [0, 0, 1, 1, 0], (0, 100, 130, 180, 180))
+    )
     assert value(found, "user", "accuracy") == 75
     assert value(found, "user", "balanced_accuracy") == pytest.approx(100 * (2 / 3 + 1) / 2)
     assert value(found, "user", "majority_accuracy") == 75
@@ -103,8 +106,8 @@ def test_decisions_give_accuracies_counts_and_times() -> None:
 )
 def test_parts_add_up_to_the_way_to_user_space(arm: str, delivered: int, parts: dict[str, int]) -> None:
     frame = decisions(arm, 1, [0, 1], [0, 1], (0, 100, 130, 180, delivered)).assign(t_sent_ns=10**12 + 60)
-    found = metrics.from_decisions(frame)
-    assert {part: value(found, arm, f"part_{part}_mean") for part in metrics.parts(arm)} == parts
+    found = metrics.from_decisions(EVERY, frame)
+    assert {part: value(found, arm, f"part_{part}_mean") for part in metrics.parts(EVERY[arm])} == parts
     assert sum(parts.values()) == value(found, arm, "arrival_to_user_space_mean")
 
 
@@ -112,7 +115,7 @@ def test_median_and_p99_of_a_time() -> None:
     frame = decisions("kernel", 1, [0, 1] * 50, [0, 1] * 50, (0, 0, 0, 0, 0))
     frame["t_label_ns"] += np.arange(1, 101)
     frame["t_delivered_ns"] += 1000
-    found = metrics.from_decisions(frame)
+    found = metrics.from_decisions(EVERY, frame)
     assert value(found, "kernel", "inference_median") == 50.5
     assert value(found, "kernel", "inference_p99") == pytest.approx(99.01)
     assert value(found, "kernel", "inference_p99.9") == pytest.approx(99.901)
@@ -125,22 +128,22 @@ def test_steps_in_the_wrong_order_are_refused() -> None:
 
 def test_an_arm_that_saw_one_class_is_refused() -> None:
     with pytest.raises(UserError, match=r"arm user .*eMBB") as caught:
-        metrics.from_decisions(decisions("user", 2, [0, 0], [0, 0], (0, 1, 2, 3, 3)))
+        metrics.from_decisions(EVERY, decisions("user", 2, [0, 0], [0, 0], (0, 1, 2, 3, 3)))
     assert "runs.turn_s" in caught.value.remedy
 
 
 def test_a_turn_that_saw_one_class_has_no_balanced_accuracy() -> None:
     both = decisions("user", 1, [0, 1], [0, 1], (0, 1, 2, 3, 3))
     one = decisions("user", 2, [0, 0], [0, 1], (0, 1, 2, 3, 3))
-    found = metrics.from_decisions(pd.concat([both, one], ignore_index=True))
-    assert metrics.by_trial(found, "user", "accuracy").to_dict() == {1: 100, 2: 50}
-    assert metrics.by_trial(found, "user", "balanced_accuracy").to_dict() == {1: 100}
+    found = metrics.from_decisions(EVERY, pd.concat([both, one], ignore_index=True))
+    assert metrics.by_trial(found, EVERY["user"], "accuracy").to_dict() == {1: 100, 2: 50}
+    assert metrics.by_trial(found, EVERY["user"], "balanced_accuracy").to_dict() == {1: 100}
 
 
 def test_a_turn_that_decided_nothing_is_refused() -> None:
     nothing = decisions("kernel", 1, [], [], (0, 0, 1, 2, 3))
     with pytest.raises(UserError, match="arm kernel classified nothing in trial 1"):
-        metrics.from_runs(nothing, samples("kernel", 1, []), turns(("kernel", 1, 5, 0)))
+        metrics.from_runs(EVERY, nothing, samples("kernel", 1, []), turns(("kernel", 1, 5, 0)))
 
 
 def seconds(usr: float) -> list[tuple[str, str, float, float]]:
@@ -156,6 +159,7 @@ def seconds(usr: float) -> list[tuple[str, str, float, float]]:
 @pytest.fixture
 def measured() -> pd.DataFrame:
     return metrics.from_runs(
+        EVERY,
         decisions("user", 1, [0, 1], [0, 1], (0, 1, 2, 3, 3)),
         pd.concat([samples("user", 1, seconds(6)), samples("none", 1, seconds(4)[:7])], ignore_index=True),
         turns(("user", 1, 99, 1), ("none", 1, 0, 0)),
@@ -190,8 +194,8 @@ def test_runs_give_cpu_context_switches_and_losses(measured: pd.DataFrame) -> No
     assert value(measured, "user", "classifier_context_switches_mean") == 70
     assert value(measured, "user", "events_lost_share") == 1
     assert value(measured, "none", "cpu_usr_mean") == 4
-    assert metrics.by_trial(measured, "none", "events_lost_share").empty
-    assert metrics.by_trial(measured, "none", "accuracy").empty
+    assert metrics.by_trial(measured, EVERY["none"], "events_lost_share").empty
+    assert metrics.by_trial(measured, EVERY["none"], "accuracy").empty
 
 
 def test_exact_accounts_are_the_program_and_the_process(measured: pd.DataFrame) -> None:
@@ -206,14 +210,14 @@ def test_cost_over_forwarding_is_within_the_trial(measured: pd.DataFrame) -> Non
     spent_ns_per_s = (10 - 8) / 100 * 2 * 1e9
     assert value(measured, "user", "cpu_over_forwarding") == pytest.approx(spent_ns_per_s / 500)
     assert value(measured, "user", "cpu_over_forwarding_decision") == pytest.approx(spent_ns_per_s / (2 / 2))
-    assert metrics.by_trial(measured, "none", "cpu_over_forwarding").empty
+    assert metrics.by_trial(measured, EVERY["none"], "cpu_over_forwarding").empty
 
 
 def test_one_threshold_is_judged_on_what_the_arms_saw() -> None:
     stump = Baselines(larger=0, feature="iat_mean", threshold=100.0, below=0, above=1)
     frame = decisions("kernel", 1, [0, 0, 1, 1], [0, 0, 0, 0], (0, 1, 2, 3, 3)).assign(iat_mean=[50, 150, 200, 300])
     silent = frame.assign(arm="kernel-change")
-    found = metrics.from_baselines(pd.concat([frame, silent], ignore_index=True), stump)
+    found = metrics.from_baselines(EVERY, pd.concat([frame, silent], ignore_index=True), stump)
     assert value(found, "kernel", "one_threshold_accuracy") == 75
     assert list(found["arm"]) == ["kernel"]
 
@@ -221,68 +225,14 @@ def test_one_threshold_is_judged_on_what_the_arms_saw() -> None:
 def test_scores_become_metrics_of_no_trial() -> None:
     split = {"accuracy": 0.99, "balanced_accuracy": 0.9, "majority_accuracy": 0.8, "one_threshold_accuracy": 0.85}
     found = metrics.from_scores({"random": split, "grouped": {**split, "accuracy": 0.95}})
-    assert value(found, "sklearn", "accuracy_random", trial=0) == pytest.approx(99)
-    assert value(found, "sklearn", "accuracy_grouped", trial=0) == pytest.approx(95)
-
-
-def test_a_difference_is_as_uncertain_as_both_sides() -> None:
-    got = metrics.difference(metrics.Estimate(99.6, 99.3, 99.8, 0), metrics.Estimate(99.9, 99.5, 100.0, 3))
-    assert got.value == pytest.approx(-0.3)
-    assert got.low == pytest.approx(-0.3 - math.hypot(0.3, 0.1))
-    assert got.high == pytest.approx(-0.3 + math.hypot(0.2, 0.4))
-    assert got.trials == 3
-    one_trial = metrics.Estimate(99.9, None, None, 1)
-    assert metrics.difference(metrics.Estimate(99.6, 99.3, 99.8, 0), one_trial).low is None
-
-
-def test_the_mean_over_trials_has_students_interval() -> None:
-    values = pd.Series([10.0, 12.0, 17.0], index=[1, 2, 3])
-    got = metrics.mean_over_trials(values)
-    low, high = stats.t.interval(0.95, df=2, loc=13, scale=stats.sem(values))
-    assert (got.value, got.trials) == (13, 3)
-    assert (got.low, got.high) == (pytest.approx(low), pytest.approx(high))
-
-
-def test_with_more_trials_it_is_a_bootstrap() -> None:
-    values = pd.Series(np.random.default_rng(1).lognormal(0, 1, 20))
-    got = metrics.mean_over_trials(values)
-    half = stats.t.ppf(0.975, 19) * stats.sem(values)
-    assert got.low is not None and got.high is not None
-    assert got.low < got.value < got.high
-    assert got.high - got.value > got.value - got.low  # it knows that the values are skewed, which t does not
-    assert (got.high - got.low) == pytest.approx(2 * half, rel=0.4)
-    assert metrics.mean_over_trials(values) == got  # the same at each call
-
-
-def test_an_interval_is_cut_to_what_is_possible() -> None:
-    got = metrics.mean_over_trials(pd.Series([99.0, 100.0]), within=(0, 100))
-    assert (got.low, got.high) == (pytest.approx(99.5 - 12.706 * 0.5, abs=0.01), 100)
-
-
-def test_equal_trials_have_an_interval_of_no_width() -> None:
-    assert metrics.mean_over_trials(pd.Series([3.0, 3.0, 3.0])) == metrics.Estimate(3, 3, 3, 3)
-
-
-def test_one_trial_has_no_interval() -> None:
-    assert metrics.mean_over_trials(pd.Series([3.0])) == metrics.Estimate(3, None, None, 1)
-    assert metrics.ratio_over_trials(pd.Series([8.0]), pd.Series([2.0])) == metrics.Estimate(4, None, None, 1)
-
-
-def test_the_ratio_is_taken_within_each_trial() -> None:
-    got = metrics.ratio_over_trials(pd.Series([10.0, 40.0], index=[1, 2]), pd.Series([2.0, 1.0], index=[2, 1]))
-    assert got.value == pytest.approx(np.sqrt(10 * 20))
-    assert got.low is not None and got.high is not None
-    assert got.low * got.high == pytest.approx(got.value**2)  # the interval is symmetric on the logarithm
-
-
-def test_a_trial_without_partner_does_not_count() -> None:
-    user, kernel = pd.Series([10.0, 20.0], index=[1, 2]), pd.Series([4.0], index=[2])
-    assert metrics.mean_over_trials(user - kernel) == metrics.Estimate(16, None, None, 1)
+    assert set(found["arm"]) == {"sklearn"} and set(found["trial"]) == {0}
+    values = found.set_index("metric")["value"]
+    assert (values["accuracy_random"], values["accuracy_grouped"]) == pytest.approx((99, 95))
 
 
 def test_a_missing_arm_names_the_key() -> None:
     with pytest.raises(UserError, match="kernel") as caught:
-        metrics.require_arms(turns(("user", 1, 5, 0)), ["user", "kernel"])
+        metrics.require_arms(turns(("user", 1, 5, 0)), Arms.of(["user", "kernel"]))
     assert "arms in config.yaml" in caught.value.remedy
 
 
@@ -297,11 +247,11 @@ def test_at_equal_traffic_what_players_and_packets_cost_is_gone() -> None:
             rows += [(arm, trial, name, value, "x") for name, value in values.items()]
     found = metrics.at_equal_traffic(pd.DataFrame(rows, columns=metrics.COLUMNS))
     for metric, scale in (("cpu_busy_at_equal_traffic", 1), ("context_switches_at_equal_traffic", 10)):
-        of = {arm: metrics.by_trial(found, arm, metric) for arm in ("none", "user", "kernel")}
+        of = {arm: metrics.by_trial(found, EVERY[arm], metric) for arm in ("none", "user", "kernel")}
         assert (of["user"] - of["none"]).tolist() == pytest.approx([9.0 * scale] * 8)
         assert (of["kernel"] - of["none"]).tolist() == pytest.approx([0.5 * scale] * 8)
 
 
 def test_few_turns_are_not_fitted(measured: pd.DataFrame) -> None:
-    assert metrics.by_trial(measured, "user", "cpu_busy_at_equal_traffic").empty
+    assert metrics.by_trial(measured, EVERY["user"], "cpu_busy_at_equal_traffic").empty
     assert value(measured, "user", "cpu_others_usr") == pytest.approx(6 - 1 / 2)

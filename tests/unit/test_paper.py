@@ -7,9 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from upfml.arms import Arms
+from upfml.base import published
 from upfml.base.errors import UserError
-from upfml.report import paper
-from upfml.report.metrics import COLUMNS, Estimate
+from upfml.base.statistics import Estimate
+from upfml.report.metrics import COLUMNS
+from upfml.report.paper.comparison import Comparison
+from upfml.report.paper.page import markdown
+from upfml.report.paper.rows import compare
+
+EVERY = Arms.of("every")
 
 KEYS = ["quantity", "arm", "unit", "paper", "here", "here_low", "here_high", "trials", "verdict", "sentence", "note"]
 SPLIT = {
@@ -67,43 +74,30 @@ def measured(trials: int = 3, spread: float = 0.001, **changed: dict[str, float]
     return pd.DataFrame(rows, columns=COLUMNS).assign(xdp_mode="native")
 
 
-def find(compared: list[paper.Comparison], quantity: str, arm: str) -> paper.Comparison:
+def find(compared: list[Comparison], quantity: str, arm: str) -> Comparison:
     (found,) = (c for c in compared if (c.quantity, c.arm, c.paper is None) == (quantity, arm, False))
     return found
 
 
-def test_published_numbers_fit_together() -> None:
-    """The paper's totals, ratio and differences follow from its parts, so that none is mistyped here."""
-    of = paper.published
-    for arm in ("kernel", "user"):
-        assert sum(of(f"CPU {share}", arm) for share in ("usr", "sys", "soft")) == pytest.approx(of("CPU total", arm))
-    times = [of("classification time", arm) for arm in ("user", "kernel")]
-    assert times[0] / times[1] == pytest.approx(of("classification time, user over kernel", "user"), abs=0.005)
-    lost = of("accuracy", "sklearn") - of("accuracy", "kernel")
-    assert lost == pytest.approx(of("accuracy, scikit-learn minus kernel", "kernel"))
-    gained = of("accuracy", "user") - of("accuracy", "kernel")
-    assert gained == pytest.approx(of("accuracy, user minus kernel", "user"))
-
-
 def test_every_published_number_is_compared_once_and_in_order() -> None:
-    rows = [c for c in paper.compare(measured(), SCORES, EXACTNESS, apart=False) if c.paper is not None]
+    rows = [c for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=False) if c.paper is not None]
     assert [(c.quantity, c.arm, c.unit, c.paper) for c in rows] == [
-        (number.quantity, number.arm, number.unit, number.value) for number in paper.PUBLISHED
+        (number.quantity, number.arm, number.unit, number.value) for number in published.NUMBERS
     ]
 
 
 def test_the_papers_own_results_agree_in_everything() -> None:
-    for c in paper.compare(measured(spread=1e-5), SCORES, EXACTNESS, apart=False):
+    for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS, apart=False):
         if c.paper is not None:
             assert c.here.value == pytest.approx(c.paper, rel=1e-3), c.quantity
             assert (c.magnitude, c.direction) in {("agrees", "agrees"), ("agrees", "")}, c.quantity
 
 
 def test_the_papers_own_results_are_confirmed_in_a_sentence_each() -> None:
-    compared = [c for c in paper.compare(measured(spread=1e-5), SCORES, EXACTNESS, apart=False) if c.paper is not None]
+    compared = [c for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS, apart=False) if c.paper is not None]
     assert {c.verdict for c in compared} == {"confirmed"}
     assert all(c.sentence.startswith("Confirmed: the paper has ") for c in compared)
-    page = paper.markdown(compared, measured())
+    page = markdown(EVERY, compared, measured())
     assert all(c.sentence in page for c in compared)
 
 
@@ -118,7 +112,7 @@ def test_the_papers_own_results_are_confirmed_in_a_sentence_each() -> None:
     ],
 )
 def test_verdict(here: float, versus: Estimate, verdict: str) -> None:
-    row = paper.Comparison("CPU total", "kernel", "%", 10.0, Estimate(here, None, None, 9), "", "", -1.0, versus)
+    row = Comparison("CPU total", "kernel", "%", 10.0, Estimate(here, None, None, 9), "", "", -1.0, versus)
     assert row.verdict == verdict
     assert row.sentence.lower().startswith(verdict)
 
@@ -128,7 +122,7 @@ def test_the_papers_arms_are_those_that_do_as_it_did() -> None:
     ours = table[table["arm"].isin(["user", "kernel"])].copy()
     ours["arm"] = ours["arm"].map({"user": "user-perf", "kernel": "kernel-packet-perf"})
     ours.loc[ours["metric"].str.startswith("cpu_total"), "value"] *= 2
-    compared = paper.compare(pd.concat([table, ours]), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, pd.concat([table, ours]), SCORES, EXACTNESS, apart=False)
     assert find(compared, "CPU total", "kernel").here.value == pytest.approx(2 * 12.87)
     assert "answers at every packet" in find(compared, "accuracy", "kernel").sentence
     both = {c.arm: c.here.value for c in compared if c.quantity == "CPU total" and c.paper is None}
@@ -137,20 +131,20 @@ def test_the_papers_arms_are_those_that_do_as_it_did() -> None:
 
 
 def test_a_reversed_order_is_opposite() -> None:
-    compared = paper.compare(measured(kernel={"context_switches_mean": 9000}), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(kernel={"context_switches_mean": 9000}), SCORES, EXACTNESS, apart=False)
     for arm in ("kernel", "user"):
         assert find(compared, "context switches", arm).direction == "opposite"
     assert find(compared, "context switches", "kernel").magnitude == "differs"
 
 
 def test_a_difference_lost_in_the_noise_is_not_resolved() -> None:
-    compared = paper.compare(measured(spread=0.5), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(spread=0.5), SCORES, EXACTNESS, apart=False)
     assert find(compared, "CPU soft", "kernel").direction == "not resolved"
     assert "direction not resolved" in find(compared, "CPU soft", "kernel").as_row()["note"]
 
 
 @pytest.mark.parametrize(
-    ("quantity", "published", "here", "verdict"),
+    ("quantity", "theirs", "here", "verdict"),
     [
         ("CPU total", 10.0, 5.01, "agrees"),
         ("CPU total", 10.0, 4.99, "differs"),
@@ -161,13 +155,13 @@ def test_a_difference_lost_in_the_noise_is_not_resolved() -> None:
         ("accuracy", 50.0, 99.0, "differs"),  # within a factor of 2, and yet
     ],
 )
-def test_magnitude(quantity: str, published: float, here: float, verdict: str) -> None:
-    row = paper.Comparison(quantity, "kernel", "%", published, Estimate(here, None, None, 3), "")
+def test_magnitude(quantity: str, theirs: float, here: float, verdict: str) -> None:
+    row = Comparison(quantity, "kernel", "%", theirs, Estimate(here, None, None, 3), "")
     assert row.magnitude == verdict
 
 
 def test_latency_rows_are_what_the_authors_timed() -> None:
-    compared = paper.compare(measured(), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
     assert find(compared, "classification time", "kernel").here.value == pytest.approx(0.9046)
     assert find(compared, "classification time", "user").here.value == pytest.approx(32.88)
     like = {(c.quantity, c.arm): c.here.value for c in compared if c.paper is None}
@@ -179,7 +173,7 @@ def test_latency_rows_are_what_the_authors_timed() -> None:
 def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
     rows = {
         (c.quantity, c.arm): c
-        for c in paper.compare(measured(spread=0), SCORES, EXACTNESS, apart=False)
+        for c in compare(EVERY, measured(spread=0), SCORES, EXACTNESS, apart=False)
         if c.paper is None
     }
     assert rows["CPU total, cost over forwarding alone", "kernel"].here.value == pytest.approx(3.87)
@@ -191,7 +185,7 @@ def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
 
 def test_forwarding_alone_need_not_be_run() -> None:
     table = measured()
-    compared = paper.compare(table[table["arm"] != "none"], SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, table[table["arm"] != "none"], SCORES, EXACTNESS, apart=False)
     assert not any(c.arm == "none" or "forwarding alone" in c.quantity for c in compared)
 
 
@@ -199,20 +193,24 @@ def test_forwarding_alone_need_not_be_run() -> None:
 def test_a_missing_arm_is_the_users_to_mend(arm: str) -> None:
     table = measured()
     with pytest.raises(UserError, match=arm):
-        paper.compare(table[table["arm"] != arm], SCORES, EXACTNESS, apart=False)
+        compare(EVERY, table[table["arm"] != arm], SCORES, EXACTNESS, apart=False)
 
 
 def test_a_missing_metric_is_named() -> None:
     table = measured()
     with pytest.raises(UserError, match="kernel has a value of cpu_soft_mean"):
-        paper.compare(
-            table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")], SCORES, EXACTNESS, apart=False
+        compare(
+            EVERY,
+            table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")],
+            SCORES,
+            EXACTNESS,
+            apart=False,
         )
 
 
 def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
     for row in json.loads(
-        json.dumps([c.as_row() for c in paper.compare(measured(), SCORES, EXACTNESS, apart=False)], allow_nan=False)
+        json.dumps([c.as_row() for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)], allow_nan=False)
     ):
         assert list(row) == KEYS
         assert math.isfinite(row["here"])
@@ -221,30 +219,30 @@ def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
 
 
 def test_one_trial_has_no_interval_and_says_so() -> None:
-    rows = [c.as_row() for c in paper.compare(measured(trials=1), SCORES, EXACTNESS, apart=False)]
+    rows = [c.as_row() for c in compare(EVERY, measured(trials=1), SCORES, EXACTNESS, apart=False)]
     for row in (row for row in rows if row["trials"] == 1):
         assert (row["here_low"], row["here_high"]) == (None, None)
         assert row["note"].endswith("one trial: no interval")
 
 
 def test_scikit_learn_has_the_interval_of_its_windows() -> None:
-    row = find(paper.compare(measured(), SCORES, EXACTNESS, apart=False), "accuracy", "sklearn")
+    row = find(compare(EVERY, measured(), SCORES, EXACTNESS, apart=False), "accuracy", "sklearn")
     assert (row.here.low, row.here.high, row.here.trials) == (pytest.approx(99.9), pytest.approx(99.99), 0)
 
 
 def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
-    compared = paper.compare(measured(), SCORES, EXACTNESS, apart=False)
-    page = paper.markdown(compared, measured())
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
+    page = markdown(EVERY, compared, measured())
     assert "XDP mode: native" in page
     lines = [line for line in page.splitlines() if line.startswith("|")]
     assert len(lines) == len(compared) + 2 * 2  # two tables, each with two lines of head
     widths = [line.count("|") for line in lines]
     assert len(set(widths)) == 2 and "nan" not in page
-    assert f"Of {len(paper.PUBLISHED)} published numbers" in page
+    assert f"Of {len(published.NUMBERS)} published numbers" in page
 
 
 def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
-    compared = paper.compare(measured(), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
     rows = [c for c in compared if c.quantity.startswith("accuracy on the same windows")]
     assert [(c.quantity.rsplit(", ")[1], c.arm, c.here.value) for c in rows] == [
         (data, arm, accuracy)
@@ -262,5 +260,5 @@ def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
 
 def test_players_are_blamed_only_where_they_share_the_machine() -> None:
     for apart in (False, True):
-        sentences = " ".join(c.sentence for c in paper.compare(measured(), SCORES, EXACTNESS, apart=apart))
+        sentences = " ".join(c.sentence for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=apart))
         assert ("on the same machine" in sentences) is not apart

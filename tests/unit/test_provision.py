@@ -29,7 +29,7 @@ FIT = {
     "zcat /proc/config.gz": "".join(f"CONFIG_{option}=y\n" for option in kernel.OPTIONS),
     "test -r /sys/kernel/btf/vmlinux": "",
     f"{PYTHON} -m upfml.bpf.abilities": json.dumps(
-        {step: {"passed": True, "tried": True, "found": "yes"} for step in kernel.TRIALS}
+        {step: {"passed": True, "tried": True, "found": "yes"} for step in kernel.ABILITIES}
     ),
     f"{PYTHON} -m upfml.traffic.player --help": "usage: python -m upfml.traffic.player",
     "ffmpeg -hide_banner -encoders": " V....D libx264   H.264\n",
@@ -56,7 +56,7 @@ class Answers:
         return CompletedProcess(argv, 0, answer, "")
 
 
-def trials(step: str, found: str) -> str:
+def unable(step: str, found: str) -> str:
     return json.dumps(
         json.loads(FIT[f"{PYTHON} -m upfml.bpf.abilities"]) | {step: {"passed": False, "tried": True, "found": found}}
     )
@@ -67,8 +67,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "IDLE_OVER_S", 0.0)
 
 
-def check(changed: dict[str, str | int] | None = None) -> provision.Report:
-    return provision.check([provision.Host("upf", Answers(changed), provision.HERE, PYTHON)])
+def check(changed: dict[str, str | int] | None = None) -> provision.Findings:
+    return provision.check([provision.CheckedHost("upf", Answers(changed), provision.HERE, PYTHON)])
 
 
 def test_fit_host_passes() -> None:
@@ -92,8 +92,8 @@ def without(option: str) -> dict[str, str | int]:
         ({"uname -srm": 255}, "kernel", "unknown"),
         *[(without(option), f"CONFIG_{option}", "not set") for option in kernel.OPTIONS],
         *[
-            ({f"{PYTHON} -m upfml.bpf.abilities": trials(step, "Operation not permitted")}, name, "not permitted")
-            for step, (name, _, _) in kernel.TRIALS.items()
+            ({f"{PYTHON} -m upfml.bpf.abilities": unable(step, "Operation not permitted")}, name, "not permitted")
+            for step, (name, _, _) in kernel.ABILITIES.items()
             if step != "xdp_native"
         ],
         *[({f"{tool} {option}": 127}, tool, f"{tool}: not found") for tool, option in tools.TOOLS.items()],
@@ -126,7 +126,7 @@ def test_what_is_wrong_fails(changed: dict[str, str | int], name: str, found: st
         ({"cat /sys/devices/system/clocksource/clocksource0/current_clocksource": "hpet"}, "clock source"),
         ({"zcat /proc/config.gz": 1}, "kernel configuration"),
         ({"test -r /sys/kernel/btf/vmlinux": 1}, "BTF"),
-        ({f"{PYTHON} -m upfml.bpf.abilities": trials("xdp_native", "Operation not supported")}, "native XDP on veth"),
+        ({f"{PYTHON} -m upfml.bpf.abilities": unable("xdp_native", "Operation not supported")}, "native XDP on veth"),
     ],
 )
 def test_what_only_disturbs_warns(changed: dict[str, str | int], name: str) -> None:
@@ -144,16 +144,16 @@ def test_configuration_is_read_from_boot_too() -> None:
     assert verdicts["CONFIG_VETH"] == "failed"
 
 
-def test_trial_that_dies_fails_once() -> None:
+def test_a_probe_that_dies_fails_once() -> None:
     report = check({f"{PYTHON} -m upfml.bpf.abilities": 139})
     (failed,) = [finding for finding in report.findings if finding.verdict != "ok"]
-    assert (failed.check, failed.verdict) == ("trial of BCC and the kernel", "failed")
+    assert (failed.check, failed.verdict) == ("what BCC and the kernel can do", "failed")
     assert "139" in failed.found
 
 
 def test_host_that_does_not_answer_fails() -> None:
     hosts = {"upf": Answers(), "dn": lambda argv: CompletedProcess(argv, 255, "", "no route to host")}
-    report = provision.check(provision.Host(name, run, provision.HERE, PYTHON) for name, run in hosts.items())
+    report = provision.check(provision.CheckedHost(name, run, provision.HERE, PYTHON) for name, run in hosts.items())
     (failed,) = [finding for finding in report.findings if finding.verdict != "ok"]
     assert (failed.host, failed.check, failed.found) == ("dn", "runs commands", "no route to host")
 
@@ -169,7 +169,7 @@ def test_report_is_written_for_programs_and_people(tmp_path: Path) -> None:
     report = check({"mpstat -V": 127, "test -r /sys/kernel/btf/vmlinux": 1})
     paths = [tmp_path / f"provision.{kind}" for kind in ("json", "txt", "html")]
     report.write(*paths)
-    assert provision.Report.read(paths[0]) == report
+    assert provision.Findings.read(paths[0]) == report
     assert set(json.loads(paths[0].read_text())[0]) == {"host", "check", "found", "wanted", "verdict", "remedy"}
     text = paths[1].read_text()
     assert "failed   mpstat" in text

@@ -19,7 +19,7 @@ import pytest
 from upfml import provision
 from upfml.base.errors import UserError
 from upfml.provision import fiveg, kernel, machine, tools
-from upfml.provision.hosts import of_role
+from upfml.provision.roles import of_role
 from upfml.testbed.ssh import inventory
 from upfml.testbed.ssh.remote import ClockOffset
 
@@ -84,7 +84,7 @@ FIT: dict[str, Answers] = {
         "zcat /proc/config.gz": "".join(f"CONFIG_{option}=y\n" for option in kernel.OPTIONS),
         "ip -json": links(2, link("upfgtp", flags=["UP"])),
         "/opt/python -m upfml.bpf.abilities": json.dumps(
-            {step: {"passed": True, "tried": True, "found": "yes"} for step in kernel.TRIALS}
+            {step: {"passed": True, "tried": True, "found": "yes"} for step in kernel.ABILITIES}
         ),
         "/opt/python -m upfml.bpf.xdpfeatures ens19": features("basic", "redirect"),
         **{f"{tool} {option}": "version 1.2.3" for tool, option in tools.TOOLS.items()},
@@ -139,7 +139,7 @@ def test_fit_machine_passes(role: str) -> None:
     assert {finding.host for finding in findings} == {f"{role} ({TESTBED['machines'][role]['address']})"}
 
 
-def trials(step: str) -> str:
+def unable(step: str) -> str:
     """Of a machine on which this step fails."""
     results = json.loads(str(FIT["upf"]["/opt/python -m upfml.bpf.abilities"]))
     return json.dumps(results | {step: {"passed": False, "tried": True, "found": "Operation not permitted"}})
@@ -150,8 +150,8 @@ def options(without: str) -> str:
 
 
 DOWN = {"flags": [], "operstate": "DOWN"}
-DECISIVE_TRIALS = ("headers", "bcc", "jit")
-OTHER_TRIALS = ("test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
+DECISIVE_ABILITIES = ("headers", "bcc", "jit")
+OTHER_ABILITIES = ("test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
 SAID = {"attached": [{"mode": 1, "prog": {"id": 7}}, {"mode": 2, "prog": {"id": 8}}]}
 
 
@@ -187,8 +187,8 @@ SAID = {"attached": [{"mode": 1, "prog": {"id": 7}}, {"mode": 2, "prog": {"id": 
         ("upf", {"uname -r": 1}, "kernel's version", "unknown; no ring buffer", "later"),
         *[("upf", {"zcat /proc/config.gz": options(option)}, f"CONFIG_{option}", "not set", "kernel")
           for option in ("BPF", "BPF_SYSCALL", "BPF_JIT", "XDP_SOCKETS")],
-        *[("upf", {"/opt/python -m upfml.bpf.abilities": trials(step)}, kernel.TRIALS[step][0], "not permitted", "")
-          for step in DECISIVE_TRIALS],
+        *[("upf", {"/opt/python -m upfml.bpf.abilities": unable(step)}, kernel.ABILITIES[step][0], "not permitted", "")
+          for step in DECISIVE_ABILITIES],
         ("ran", {"ip -json": links(1, addr_info=[])}, "N3 ens19", "up, without an IPv4 address", "ran.n3"),
         ("upf", {"ip -json": links(2, link("upfgtp"), addr_info=[])}, "N3 ens19", "without an IPv4", "upf.n3"),
         ("ran", {"ip -json": links(1, **DOWN)}, "N3 ens19", "down, 10.100.0.1", "`ip link set dev ens19 up`"),
@@ -240,8 +240,8 @@ def test_what_is_decisive_fails(role: str, changed: Answers, name: str, found: s
         ("upf", {"test -r /sys/kernel/btf/vmlinux": 1}, "BTF", "none"),
         ("upf", {"zcat /proc/config.gz": 1}, "kernel configuration", "/boot/config-6.8.0-40-generic"),
         ("upf", {"ip -json": links(2, link("ogstun"), mtu=9000)}, "N3's MTU", "9000 bytes"),
-        *[("upf", {"/opt/python -m upfml.bpf.abilities": trials(step)}, kernel.TRIALS[step][0], "not permitted")
-          for step in OTHER_TRIALS],
+        *[("upf", {"/opt/python -m upfml.bpf.abilities": unable(step)}, kernel.ABILITIES[step][0], "not permitted")
+          for step in OTHER_ABILITIES],
         ("upf", {"/opt/python -m upfml.bpf.xdpfeatures ens19": features()}, "XDP modes of N3's driver", "generic only"),
         ("upf", {"/opt/python -m upfml.bpf.xdpfeatures ens19": 1}, "XDP modes of N3's driver", "not found"),
     ],
@@ -340,7 +340,7 @@ def with_session(
         uplink=uplink, ue_address="10.60.0.1", dn_address="10.100.1.3", n3_device="ens19", upf=None,
         ran=SimpleNamespace(run=lambda _: ping), dn=SimpleNamespace(run=lambda _: knock, python="python3"),
     )  # fmt: skip
-    host = provision.Host("user plane", provision.run_here)
+    host = provision.CheckedHost("user plane", provision.run_here)
     return list(fiveg.session(host, lambda: nullcontext(bed)))
 
 
@@ -382,5 +382,5 @@ def test_without_a_session_the_reason_is_told() -> None:
     def entering() -> AbstractContextManager[Any]:
         raise UserError("uesimtun0 is no device on ran", "establish the PDU session")
 
-    (failed,) = fiveg.session(provision.Host("user plane", provision.run_here), entering)
+    (failed,) = fiveg.session(provision.CheckedHost("user plane", provision.run_here), entering)
     assert (failed.check, failed.verdict, failed.remedy) == ("PDU session", "failed", "establish the PDU session")

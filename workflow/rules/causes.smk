@@ -31,7 +31,7 @@ rule causes_page:
     log:
         "results/logs/accuracy_causes_page.log",
     message:
-        "Writing down what each cause costs"
+        "Writing the page on what each cause costs in accuracy"
     script:
         "../scripts/accuracy_causes_page.py"
 
@@ -44,7 +44,7 @@ rule page_of_accuracy_causes:
     log:
         "results/logs/page_of_accuracy_causes.log",
     message:
-        "Making a page of what each cause costs in accuracy"
+        "Putting the page on accuracy causes into the report"
     script:
         "../scripts/page.py"
 

@@ -40,6 +40,6 @@ checkpoint enough_trials:
     params:
         config=section("arms", "runs"),
     message:
-        "Working out how many trials the wanted interval needs"
+        "Computing how many trials the wanted interval needs"
     script:
         "../scripts/enough_trials.py"

@@ -7,6 +7,7 @@ from pathlib import Path
 # than Snakemake itself brings: so that it can be listed, planned and linted without .venv.
 from upfml import config as upfml_config
 from upfml.base.errors import UserError
+from upfml.model import points as upfml_points
 
 try:
     upfml_config.check(config)
@@ -15,8 +16,8 @@ except UserError as error:
 
 # The clone. `workflow.basedir` is another folder when workflow/Snakefile is named on the command line.
 PROJECT = str(Path(upfml_config.__file__).parents[2])
-POINTS = list(upfml_config.points(config))
-DEPLOYED_POINT = upfml_config.deployed_point(config)
+POINTS = upfml_points.points(config["model"])
+DEPLOYED_POINT = upfml_points.deployed_point(config["model"])
 # Threads of a measured job. Snakemake cuts them to --cores, so that such a job shares the machine with no other.
 ALL_CORES = 1024
 BATCH = "results/runs/{point}/batch-{batch}"

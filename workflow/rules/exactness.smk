@@ -26,7 +26,7 @@ rule exactness_run:
     params:
         config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "exactness"),
     message:
-        "Kernel and user space on the same live packets for {params.config[exactness][duration_s]} s"
+        "Running kernel and user space on the same live packets for {params.config[exactness][duration_s]} s"
     script:
         "../scripts/exactness_run.py"
 

@@ -34,6 +34,7 @@ rule figure_accuracy:
         "results/logs/figure_accuracy.log",
     params:
         note=config["note"],
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing accuracy"
@@ -52,6 +53,7 @@ rule figure_latency:
         "results/logs/figure_latency.log",
     params:
         note=config["note"],
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing latency"
@@ -70,6 +72,7 @@ rule figure_cpu_usage:
         "results/logs/figure_cpu_usage.log",
     params:
         note=config["note"],
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing CPU usage (figure 6)"
@@ -87,6 +90,7 @@ rule figure_context_switches:
         "results/logs/figure_context_switches.log",
     params:
         note=config["note"],
+        arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing context switches (figure 7)"

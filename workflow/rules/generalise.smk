@@ -65,7 +65,7 @@ rule generalise_page:
     log:
         "results/logs/generalise_page.log",
     message:
-        "Writing down how the forest generalises"
+        "Writing the page on how the forest generalises"
     script:
         "../scripts/generalise_page.py"
 
@@ -78,7 +78,7 @@ rule page_of_generalise:
     log:
         "results/logs/page_of_generalise.log",
     message:
-        "Making a page of how the forest generalises"
+        "Putting the page on generalisation into the report"
     script:
         "../scripts/page.py"
 

@@ -18,7 +18,7 @@ rule load_turns:
         testbed=THE_UPF,
         script="load.py",
     message:
-        "Loading the UPF until something breaks"
+        "Raising the load until an arm breaks"
     script:
         "../scripts/on_upf.py"
 
@@ -49,6 +49,7 @@ for SWEEP, TITLE in {"rate": "Packets a second", "flows": "Flows", "period": "Pe
             f"results/logs/figure_load_{SWEEP}.log",
         params:
             note=config["note"],
+            arms=config["load"]["arms"],
             sweep=SWEEP,
             window_ms=config["load"]["window_ms"],
         message:

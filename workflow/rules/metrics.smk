@@ -14,8 +14,10 @@ rule metrics:
         "results/logs/metrics.log",
     benchmark:
         "results/benchmarks/metrics.tsv"
+    params:
+        arms=config["arms"],
     message:
-        "Summing up every run"
+        "Computing the metrics of every run"
     script:
         "../scripts/metrics.py"
 
@@ -30,6 +32,8 @@ rule comparison:
         "results/logs/comparison.log",
     benchmark:
         "results/benchmarks/comparison.tsv"
+    params:
+        arms=config["arms"],
     message:
         "Comparing the arms"
     script:

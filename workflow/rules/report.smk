@@ -12,6 +12,7 @@ rule paper_vs_here:
     log:
         "results/logs/paper_vs_here.log",
     params:
+        arms=config["arms"],
         testbed=config["testbed"]["kind"],
     message:
         "Comparing with the paper's numbers"
@@ -30,7 +31,7 @@ rule provenance:
     params:
         config=config,
     message:
-        "Writing down code, configuration and machine"
+        "Recording code, configuration and machine"
     script:
         "../scripts/provenance.py"
 
@@ -47,6 +48,8 @@ rule first_page:
         "results/first_page.rst",
     log:
         "results/logs/first_page.log",
+    params:
+        arms=config["arms"],
     message:
         "Writing the report's first page"
     script:
@@ -61,7 +64,7 @@ rule page_of_paper_vs_here:
     log:
         "results/logs/page_of_paper_vs_here.log",
     message:
-        "Making a page of the paper's numbers and ours"
+        "Putting the paper's numbers and ours into the report"
     script:
         "../scripts/page.py"
 
@@ -74,7 +77,7 @@ rule page_of_comparison:
     log:
         "results/logs/page_of_comparison.log",
     message:
-        "Making a page of the arms against each other"
+        "Putting the comparison of the arms into the report"
     script:
         "../scripts/page.py"
 
@@ -87,7 +90,7 @@ rule page_of_metrics:
     log:
         "results/logs/page_of_metrics.log",
     message:
-        "Making a page of every trial's numbers"
+        "Putting the numbers of every trial into the report"
     script:
         "../scripts/page_of_metrics.py"
 
@@ -102,7 +105,7 @@ rule page_of_provenance:
     params:
         config=config,
     message:
-        "Making a page of code, configuration and machine"
+        "Putting code, configuration and machine into the report"
     script:
         "../scripts/page_of_provenance.py"
 

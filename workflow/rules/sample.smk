@@ -1,4 +1,4 @@
-# The raw readings of mpstat, pidstat, /proc/stat and psutil as one table a batch.
+# The raw readings of mpstat, pidstat and /proc/stat as one table a batch.
 
 
 rule sample:

@@ -17,7 +17,7 @@ rule sweep_point:
     threads: ALL_CORES
     params:
         config=section("features", "flow_table"),
-        point=lambda wildcards: upfml_config.points(config)[wildcards.point],
+        point=lambda wildcards: POINTS[wildcards.point],
         testbed=THE_UPF,
         script="sweep_point.py",
     message:

@@ -29,7 +29,7 @@ rule train:
         "results/benchmarks/train-{point}.tsv"
     params:
         seed=config["seed"],
-        point=lambda wildcards: upfml_config.points(config)[wildcards.point],
+        point=lambda wildcards: POINTS[wildcards.point],
         kind=config["model"]["kind"],
         min_samples_leaf=config["model"]["min_samples_leaf"],
     message:

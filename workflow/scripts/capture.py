@@ -4,14 +4,14 @@ from pathlib import Path
 
 from upfml.arms import Arm
 from upfml.glue import rule
-from upfml.run import experiment
+from upfml.run import steps, trace
 
 with rule(snakemake):
     config = snakemake.params.config
-    experiment.run(
+    trace.run(
         config,
         Arm("capture"),
-        seed=experiment.trial_seed(config, 0),
+        seed=steps.trial_seed(config, 0),
         **config["capture"],
         ladder=Path(snakemake.input.ladder),
         control=Path(snakemake.input.control),

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from upfml.arms import Arm
 from upfml.glue import rule
-from upfml.run import experiment
+from upfml.run import steps, trace
 
 with rule(snakemake):
     config = snakemake.params.config
-    experiment.run(
+    trace.run(
         config,
         Arm("exactness", when=config["exactness"]["when"]),
-        seed=experiment.trial_seed(config, experiment.EXACTNESS_TRIAL),
+        seed=steps.trial_seed(config, trace.EXACTNESS_TRIAL),
         warmup_s=0,
         duration_s=config["exactness"]["duration_s"],
         ladder=Path(snakemake.input.ladder),

@@ -1,5 +1,6 @@
 """Draw context switches (figure 7). In: samples and turns of all batches. Out: PDF and PNG."""
 
+from upfml.arms import Arms
 from upfml.base import tables
 from upfml.glue import rule
 from upfml.report import metrics
@@ -7,6 +8,7 @@ from upfml.report.figures import context_switches, style
 
 with rule(snakemake):
     figure = context_switches.draw(
+        Arms.of(snakemake.params.arms),
         metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
         metrics.gather(snakemake.input.turns, tables.TURNS),
         snakemake.params.window_ms,

@@ -1,5 +1,6 @@
 """Draw CPU usage (figure 6). In: samples and turns of all batches, metrics. Out: PDF and PNG."""
 
+from upfml.arms import Arms
 from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report import metrics
@@ -7,6 +8,7 @@ from upfml.report.figures import cpu_usage, style
 
 with rule(snakemake):
     figure = cpu_usage.draw(
+        Arms.of(snakemake.params.arms),
         metrics.gather(snakemake.input.samples, tables.TURN_SAMPLES),
         metrics.gather(snakemake.input.turns, tables.TURNS),
         files.read(snakemake.input.metrics, tables.METRICS),

@@ -1,5 +1,6 @@
 """Draw latency. In: decisions and turns of all batches, the timer. Out: PDF and PNG."""
 
+from upfml.arms import Arms
 from upfml.base import files, tables
 from upfml.glue import rule
 from upfml.report import metrics
@@ -7,6 +8,7 @@ from upfml.report.figures import latency, style
 
 with rule(snakemake):
     figure = latency.draw(
+        Arms.of(snakemake.params.arms),
         metrics.gather(snakemake.input.decisions, tables.TURN_DECISIONS),
         metrics.gather(snakemake.input.turns, tables.TURNS),
         files.read_json(snakemake.input.timer),

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from upfml.arms import Arm
 from upfml.glue import rule
-from upfml.run import experiment
+from upfml.run import trace
 from upfml.studies.generalise import evaluation
 
 with rule(snakemake):
     config = snakemake.params.config
-    experiment.run(
+    trace.run(
         config,
         Arm("capture"),
         seed=evaluation.traffic_seed(config, snakemake.wildcards.scenario),

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+from upfml.arms import Arms
 from upfml.base import files, tables
 from upfml.glue import rule
-from upfml.report import paper
+from upfml.report.paper import page, rows
 
 with rule(snakemake):
+    arms = Arms.of(snakemake.params.arms)
     metrics = files.read(snakemake.input.metrics, tables.METRICS)
-    compared = paper.compare(
+    compared = rows.compare(
+        arms,
         metrics,
         files.read_json(snakemake.input.scores),
         files.read_json(snakemake.input.exactness),
@@ -16,4 +19,4 @@ with rule(snakemake):
     )
     files.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
     with files.whole_file(Path(snakemake.output.page)) as partial:
-        partial.write_text(paper.markdown(compared, metrics))
+        partial.write_text(page.markdown(arms, compared, metrics))

@@ -8,7 +8,7 @@ from upfml.glue import rule
 
 with rule(snakemake):
     try:
-        provision.Report.read(snakemake.input[0]).raise_if_failed()
+        provision.Findings.read(snakemake.input[0]).raise_if_failed()
     except UserError:
         Path(snakemake.input[0]).unlink()  # the next run is to look again
         raise

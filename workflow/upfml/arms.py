@@ -78,8 +78,12 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """What `parse` reads; an arm in running text, and in the column `arm` of the tables."""
+        """What `parse` reads; the arm in the column `arm` of the tables."""
         return "-".join([self.kind, *self.suffixes])
+
+    def __str__(self) -> str:
+        """Its name: so it stands in running text."""
+        return self.name
 
     @property
     def classifies(self) -> bool:
@@ -143,6 +147,11 @@ class Arms(Collection[Arm]):
         """Those that need a model."""
         return type(self)(arm for arm in self if arm.classifies)
 
+    @property
+    def telling_every(self) -> Self:
+        """Those of them that send every decision: of the others' windows most features are not known."""
+        return type(self)(arm for arm in self.classifying if arm.tells_every)
+
     def of_kind(self, kind: str) -> Self:
         """Those of one kind."""
         return type(self)(arm for arm in self if arm.kind == kind)
@@ -162,16 +171,14 @@ class Arms(Collection[Arm]):
         for arm in self.of_kind(role):
             return arm
         raise UserError(
-            f"config: arms: none is of kind {role}, so there is nothing to hold against the paper's",
+            f"config: arms: no arm is of kind {role}, so nothing can be compared with the paper's",
             f"add {PAPER_ARMS[role].name} to arms",
         )
 
+    def strongest(self, role: str) -> Arm:
+        """The best arm of the side `user` or `kernel`: that of STRONGEST_ARMS, else the plain one of its kind.
 
-# What follows gives way to the objects above as soon as upfml.report has them.
-PAPER = {role: arm.name for role, arm in PAPER_ARMS.items()}
-STRONGEST = {role: arm.name for role, arm in STRONGEST_ARMS.items()}
-
-
-def papers(role: str, present: Iterable[str]) -> str:
-    """As Arms.papers, by names."""
-    return Arms(Arm.parse(name) for name in present if name != "sklearn").papers(role).name
+        Else the one that stands for the paper's. Raises UserError as `papers`.
+        """
+        order = (STRONGEST_ARMS[role], Arm(role), self.papers(role))
+        return next(arm for arm in order if arm in self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 
 from upfml.arms import Arms
 from upfml.base.errors import UserError
-from upfml.studies.load import points as load_points
+from upfml.studies.load.loads import offered_loads
 
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 
@@ -35,8 +35,8 @@ def check(config: Mapping[str, Any]) -> None:
 
 def _check_load(load: Mapping[str, Any]) -> None:
     Arms.of(load["arms"])
-    for point in load_points.points(load):
-        point.schedule(load)
+    for offered in offered_loads(load):
+        offered.schedule(load)
 
 
 def _check_schema(config: Mapping[str, Any]) -> None:
@@ -59,7 +59,7 @@ def _check_traffic(traffic: Mapping[str, Any]) -> None:
     }
     for key, (low, high) in ranges.items():
         if low > high:
-            raise UserError(f"config: {key}: [{low}, {high}] is no range", "give the smaller number first")
+            raise UserError(f"config: {key}: [{low}, {high}] is not a range", "give the smaller number first")
     ports = {
         "robot_arm": _ports(traffic["robot_arm"], traffic["robot_arm"]["flows"]),
         "motion_control": _ports(traffic["motion_control"], len(traffic["motion_control"]["period_ms"])),
@@ -74,7 +74,7 @@ def _check_traffic(traffic: Mapping[str, Any]) -> None:
         if set(of_one) & set(of_other):
             raise UserError(
                 f"config: traffic: the ports of {one} ({_span(of_one)}) and {other} ({_span(of_other)}) overlap",
-                "move one traffic.*.first_port",
+                "move the first_port of one of them",
             )
 
 
@@ -82,7 +82,9 @@ def _check_scenarios(config: Mapping[str, Any]) -> None:
     described = config["generalise"]["scenarios"]
     names = [scenario["name"] for scenario in described]
     if len(set(names)) < len(names):
-        raise UserError(f"config: generalise.scenarios: {names} has a name twice", "give each scenario one of its own")
+        raise UserError(
+            f"config: generalise.scenarios has a name twice: {names}", "give each scenario a name of its own"
+        )
     for scenario, merged in scenarios(config).items():
         try:
             without = {key: value for key, value in merged["traffic"].items() if key != "applications"}
@@ -94,8 +96,8 @@ def _check_scenarios(config: Mapping[str, Any]) -> None:
         encoded = [key for key in ("ladder_mbit_s", "segment_s", "length_s") if video[key] != trained[key]]
         if encoded:
             raise UserError(
-                f"config: generalise.scenarios: {scenario} has another video.{encoded[0]}, but one video is encoded",
-                "change it in traffic.video, for all",
+                f"config: generalise.scenarios: {scenario} changes video.{encoded[0]}, but scenarios share one video",
+                "change it in traffic.video, for all scenarios",
             )
 
 
@@ -120,25 +122,6 @@ def _check_model(config: Mapping[str, Any]) -> None:
                 f"{other}",
                 "give a number of programs, which fits every forest, or sweep over no other number of trees",
             )
-
-
-def point_name(max_depth: int, n_estimators: int) -> str:
-    """A point of the sweep as it stands in paths, e.g. depth10-trees10."""
-    return f"depth{max_depth}-trees{n_estimators}"
-
-
-def points(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Every point of the sweep: its name and its hyper-parameters."""
-    model = config["model"]
-    return {
-        point_name(depth, trees): {"max_depth": depth, "n_estimators": trees}
-        for depth, trees in product(model["max_depth"], model["n_estimators"])
-    }
-
-
-def deployed_point(config: Mapping[str, Any]) -> str:
-    """The point whose model the runs use."""
-    return point_name(**config["model"]["deployed"])
 
 
 def scenarios(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

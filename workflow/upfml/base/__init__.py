@@ -1,4 +1,4 @@
-"""What everything else stands on: errors, tables and files, provenance, numbers and words for pages.
+"""What every room stands on: errors, files, schemas of all tables, statistics, words for pages, provenance.
 
-It imports no other package of upfml.
+What two rooms need, and neither owns, comes here. It imports no other room.
 """

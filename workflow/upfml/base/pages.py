@@ -1,13 +1,11 @@
-"""Pages of the report: Markdown as a self-contained HTML document, and what is told in tables alone as Markdown."""
+"""Pages: Markdown's tables, and Markdown as an HTML document that needs no other file."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pandas as pd
-import yaml
 from markdown_it import MarkdownIt
 
 _STYLE = """
@@ -40,33 +38,3 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table; a bar in a cell is escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def of_metrics(metrics: pd.DataFrame) -> str:
-    """Table `metrics` as Markdown: a row for each metric and arm, a column for each trial."""
-    wide = metrics.pivot(index=["metric", "unit", "arm", "xdp_mode"], columns="trial", values="value")
-    rows = [
-        [*(part or "–" for part in name), *("–" if pd.isna(value) else f"{value:.6g}" for value in values)]
-        for name, values in zip(wide.index, wide.to_numpy(), strict=True)
-    ]
-    trials = [f"trial {trial}" if int(trial) else "offline" for trial in wide.columns]
-    return f"# Every number of every trial\n\n{table(['metric', 'unit', 'arm', 'XDP mode', *trials], rows)}\n"
-
-
-def of_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """results/provenance.json and the configuration of the run as Markdown."""
-    facts = [(name, value) for name, value in record.items() if not isinstance(value, dict | list)]
-    facts.append(("xdp_modes", ", ".join(record["xdp_modes"])))
-    packages = sorted(record["packages"].items())
-    return "\n\n".join(
-        [
-            "# Provenance",
-            "What the numbers of this report were measured with.",
-            table(["what", "value"], facts),
-            "## Python packages",
-            table(["package", "version"], packages),
-            "## Configuration",
-            f"```yaml\n{yaml.safe_dump(dict(config), sort_keys=False)}```",
-            "",
-        ]
-    )

@@ -1,6 +1,11 @@
-"""The tables between stages: their columns, types and units. files.py writes and reads them."""
+"""The tables between stages: their columns, types, units and meanings. files.py writes and reads them.
+
+The manual's page of outputs is made of these descriptions. Times in columns `t_…_ns` are CLOCK_MONOTONIC.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pandera.pandas as pa
@@ -11,267 +16,313 @@ from upfml.base.classes import APPLICATIONS, CLASS_NAMES, NEITHER
 FEATURES = ["iat_mean", "iat_var", "prev_iat_mean", "prev_iat_var"]
 """The model's inputs in order: integers, in units of `features.iat_unit` and its square (paper, section 3.2)."""
 
-_label = pa.Column("int8", pa.Check.isin(list(CLASS_NAMES)))
-_label_or_neither = pa.Column("int8", pa.Check.isin([NEITHER, *CLASS_NAMES]))
-_port = pa.Column("int32", pa.Check.in_range(0, 65535))
-_protocol = pa.Column("int16", pa.Check.in_range(0, 255))
-_xdp_mode = pa.Column("str", pa.Check.isin([*xdpmode.MODES, xdpmode.NONE]))  # of the program on N3
-_feature_columns = {name: pa.Column("int64", pa.Check.ge(0)) for name in FEATURES}
 
-PACKETS = pa.DataFrameSchema(
+def _whole(meaning: str, least: int | None = None, most: int | None = None, kind: str = "int64") -> pa.Column:
+    """A column of integers within bounds."""
+    if most is not None:
+        return pa.Column(kind, pa.Check.in_range(least, most), description=meaning)
+    return pa.Column(kind, None if least is None else pa.Check.ge(least), description=meaning)
+
+
+def _real(meaning: str) -> pa.Column:
+    return pa.Column("float64", description=meaning)
+
+
+def _real_or_null(meaning: str) -> pa.Column:
+    return pa.Column("float64", nullable=True, description=meaning)
+
+
+def _text(meaning: str, allowed: Sequence[str] | None = None, *, unique: bool = False) -> pa.Column:
+    check = None if allowed is None else pa.Check.isin(allowed)
+    return pa.Column("str", check, unique=unique, description=meaning)
+
+
+def _class(meaning: str, *, or_neither: bool = False) -> pa.Column:
+    names = {NEITHER: "neither"} if or_neither else {}
+    words = ", ".join(f"{label} {name}" for label, name in (names | CLASS_NAMES).items())
+    return pa.Column("int8", pa.Check.isin([*names, *CLASS_NAMES]), description=f"{meaning}: {words}")
+
+
+def _table(
+    name: str, description: str, columns: Mapping[str, pa.Column], unique: Sequence[str] | None = None
+) -> pa.DataFrameSchema:
+    """A table of exactly these columns. `unique`: columns that together name a row."""
+    return pa.DataFrameSchema(
+        dict(columns), unique=None if unique is None else list(unique), strict=True, name=name, description=description
+    )
+
+
+_FIVE_TUPLE = {
+    "src": _text("source address of the inner packet"),
+    "dst": _text("destination address of the inner packet"),
+    "src_port": _whole("source port", 0, 65535, "int32"),
+    "dst_port": _whole("destination port", 0, 65535, "int32"),
+    "protocol": _whole("IP protocol number: 6 TCP, 17 UDP", 0, 255, "int16"),
+}
+_FLOW = _text("the flow's name, made of its 5-tuple")
+_TRUE_CLASS = _class("true class of the flow, written by its generator", or_neither=True)
+_APPLICATION = _text("what made the flow", APPLICATIONS)
+_XDP_MODE = _text("XDP mode of the program on N3; empty where there is none", [*xdpmode.MODES, xdpmode.NONE])
+_OF_TURN = {"arm": _text("the arm whose turn it was"), "trial": _whole("number of the trial, from 1", 1)}
+_FEATURES = {
+    name: _whole(
+        f"feature of the {'window that closed before' if name.startswith('prev_') else 'window'}, "
+        "in units of features.iat_unit; a variance in their square",
+        0,
+    )
+    for name in FEATURES
+}
+
+PACKETS = _table(
+    "packets",
+    "A row is a packet seen on N3.",
     {
-        "t_ns": pa.Column("int64"),  # CLOCK_MONOTONIC when XDP saw the packet
-        "iat_ns": pa.Column("int64", pa.Check.ge(-1)),  # -1: the flow's first packet
-        "teid": pa.Column("int64", pa.Check.in_range(0, 2**32 - 1)),
-        "qfi": pa.Column("int16", pa.Check.in_range(-1, 63)),  # -1: no PDU Session Container
-        "src": pa.Column("str"),
-        "dst": pa.Column("str"),
-        "src_port": _port,
-        "dst_port": _port,
-        "protocol": _protocol,
-        "length_bytes": pa.Column("int32", pa.Check.ge(0)),  # inner IP packet
-        "tcp_flags": pa.Column("int16"),  # zero, like the four below, unless the inner protocol is TCP
-        "tcp_window": pa.Column("int32"),
-        "tcp_seq": pa.Column("int64"),
-        "tcp_ack": pa.Column("int64"),
-        "tcp_data_offset_bytes": pa.Column("int16"),
+        "t_ns": _whole("when XDP saw the packet"),
+        "iat_ns": _whole("time since the flow's previous packet; −1: the flow's first packet", -1),
+        "teid": _whole("number of the tunnel", 0, 2**32 - 1),
+        "qfi": _whole("QoS flow; −1: no PDU Session Container", -1, 63, "int16"),
+        **_FIVE_TUPLE,
+        "length_bytes": _whole("length of the inner IP packet", 0, kind="int32"),
+        "tcp_flags": _whole("flags of the inner TCP header, FIN is bit 0; zero without TCP", kind="int16"),
+        "tcp_window": _whole("window of the inner TCP header, unscaled; zero without TCP", kind="int32"),
+        "tcp_seq": _whole("sequence number; zero without TCP"),
+        "tcp_ack": _whole("acknowledgement number; zero without TCP"),
+        "tcp_data_offset_bytes": _whole("length of the inner TCP header; zero without TCP", kind="int16"),
     },
-    strict=True,
-    name="packets",
 )
 
-FLOWS = pa.DataFrameSchema(
-    {
-        "flow": pa.Column("str", unique=True),  # flowkey.flow_id of the 5-tuple
-        "src": pa.Column("str"),
-        "dst": pa.Column("str"),
-        "src_port": _port,
-        "dst_port": _port,
-        "protocol": _protocol,
-        "label": _label_or_neither,
-        "application": pa.Column("str", pa.Check.isin(APPLICATIONS)),
-        "period_ms": pa.Column("float64", nullable=True),  # null where the application has no period
-        "payload_bytes": pa.Column("float64", nullable=True),  # null where it varies
-    },
-    strict=True,
-    name="flows",
+_FLOW_COLUMNS = {
+    **_FIVE_TUPLE,
+    "label": _TRUE_CLASS,
+    "application": _APPLICATION,
+    "period_ms": _real_or_null("the flow's period; null where the application has none"),
+    "payload_bytes": _real_or_null("payload of a packet; null where it varies"),
+}
+FLOWS = _table(
+    "flows",
+    "A row is a flow and its true class, written by the generator that made it or by the label of a capture.",
+    {"flow": _text("the flow's name, made of its 5-tuple", unique=True), **_FLOW_COLUMNS},
 )
 
-CLOSED_WINDOWS = pa.DataFrameSchema(
+CLOSED_WINDOWS = _table(
+    "closed_windows",
+    "A row is a closed window that can be classified.",
     {
-        "flow": pa.Column("str"),
-        "window": pa.Column("int64", pa.Check.ge(0)),  # k of the flow's own clock
-        "t_close_ns": pa.Column("int64"),  # arrival of the packet that closed it
-        "packets": pa.Column("int64", pa.Check.ge(1)),
-        **_feature_columns,
+        "flow": _FLOW,
+        "window": _whole("number of the window on the flow's own clock, from 0", 0),
+        "t_close_ns": _whole("arrival of the packet that closed it"),
+        "packets": _whole("packets in the window", 1),
+        **_FEATURES,
     },
-    strict=True,
-    name="closed_windows",
 )
 
-WINDOWS = pa.DataFrameSchema(
+_SIDES = ["train", "test", "unused"]
+WINDOWS = _table(
+    "windows",
+    "A row is a closed window of the training trace.",
     {
         **CLOSED_WINDOWS.columns,
-        "label": _label,
-        "split_random": pa.Column("str", pa.Check.isin(["train", "test", "unused"])),
-        "split_grouped": pa.Column("str", pa.Check.isin(["train", "test", "unused"])),
+        "label": _class("true class of the flow"),
+        "split_random": _text("side of the random split, the paper's", _SIDES),
+        "split_grouped": _text("side of the split by flow: no flow is on both sides", _SIDES),
     },
-    strict=True,
-    name="windows",
 )
 
-DECISIONS = pa.DataFrameSchema(
+DECISIONS = _table(
+    "decisions",
+    "A row is a classification. Its times are in the order in which they happen.",
     {
-        "flow": pa.Column("str"),
-        "window": pa.Column("int64", pa.Check.ge(0)),
-        "packets": pa.Column("int64", pa.Check.ge(1)),
-        **_feature_columns,
-        "predicted": _label,
-        "model": pa.Column("int64", pa.Check.ge(0)),  # version of a model that can be swapped; 0: any other
-        # Further decisions on the flow that said the same, and were not sent to user space (classify.emit: change):
-        "repeats": pa.Column("int64", pa.Check.ge(0)),
-        "label": _label_or_neither,
-        # CLOCK_MONOTONIC on both sides, in the order in which they happen:
-        "t_packet_ns": pa.Column("int64"),  # XDP saw the packet that triggered the classification
-        "t_sent_ns": pa.Column("int64"),  # the collector sent its event to user space (kernel arm: = t_packet_ns)
-        "t_start_ns": pa.Column("int64"),  # the classifier began to work on it (kernel arm: it was parsed)
-        "t_features_ns": pa.Column("int64"),  # features ready, inference begins
-        "t_label_ns": pa.Column("int64"),  # class known to the classifier
-        "t_delivered_ns": pa.Column("int64"),  # class known to user space (user arm: = t_label_ns)
+        "flow": _FLOW,
+        "window": _whole("number of the window on the flow's own clock, from 0", 0),
+        "packets": _whole("packets in the window when it was classified", 1),
+        **_FEATURES,
+        "predicted": _class("the classifier's answer"),
+        "model": _whole("version of a model that can be swapped; 0: any other", 0),
+        "repeats": _whole("earlier decisions that said the same and were not sent (arms -change)", 0),
+        "label": _TRUE_CLASS,
+        "t_packet_ns": _whole("XDP saw the packet that called for the classification"),
+        "t_sent_ns": _whole("the collector sent its event to user space; in arms kernel as t_packet_ns"),
+        "t_start_ns": _whole("the classifier began to work on it; in arms kernel it was parsed"),
+        "t_features_ns": _whole("the features were ready, the inference began"),
+        "t_label_ns": _whole("the classifier knew the class"),
+        "t_delivered_ns": _whole("user space knew the class; in arms of user space as t_label_ns"),
     },
-    strict=True,
-    name="decisions",
 )
 
-SAMPLES = pa.DataFrameSchema(
+SAMPLES = _table(
+    "samples",
+    "A row is one second of one CPU or process. Shares are of all CPUs for cpu-all, else of one.",
     {
-        "source": pa.Column("str", pa.Check.isin(["mpstat", "pidstat", "procstat", "psutil"])),
-        "second": pa.Column("int32", pa.Check.ge(0)),  # since the measured part of the run began
-        "entity": pa.Column("str"),  # cpu-all, cpu-0, cpu-1, … or a process: classifier, nginx, …
-        "usr_pct": pa.Column("float64", nullable=True),  # of all CPUs for cpu-all, else of one
-        "sys_pct": pa.Column("float64", nullable=True),
-        "soft_pct": pa.Column("float64", nullable=True),
-        "steal_pct": pa.Column("float64", nullable=True),
-        "busy_pct": pa.Column("float64", nullable=True),  # not idle, nor stolen; procstat's, whose idle time is exact
-        "total_pct": pa.Column("float64", nullable=True),  # usr + sys + soft, as the paper adds them
-        "context_switches_per_s": pa.Column("float64", nullable=True),  # system-wide for cpu-all
+        "source": _text("the program, or the kernel's file, that was read", ["mpstat", "pidstat", "procstat"]),
+        "second": _whole("since the measured part began", 0, kind="int32"),
+        "entity": _text("cpu-all, cpu-0, cpu-1, … or a process: classifier, nginx, …"),
+        "usr_pct": _real_or_null("share of time in user mode"),
+        "sys_pct": _real_or_null("share of time in the kernel, without softirq"),
+        "soft_pct": _real_or_null("share of time in softirq"),
+        "steal_pct": _real_or_null("share of time that the hypervisor took"),
+        "busy_pct": _real_or_null("share of time neither idle nor stolen, from procstat, whose idle time is exact"),
+        "total_pct": _real_or_null("usr + sys + soft, as the paper adds them"),
+        "context_switches_per_s": _real_or_null(
+            "context switches: of the whole machine for cpu-all, else of the process"
+        ),
     },
-    strict=True,
-    name="samples",
 )
 
-_of_turn = {"arm": pa.Column("str"), "trial": pa.Column("int64", pa.Check.ge(1))}
-TURN_DECISIONS = pa.DataFrameSchema({**_of_turn, **DECISIONS.columns}, strict=True, name="turn_decisions")
-TURN_SAMPLES = pa.DataFrameSchema({**_of_turn, **SAMPLES.columns}, strict=True, name="turn_samples")
-"""The same of several turns; `second` begins anew in each."""
+TURN_DECISIONS = _table(
+    "turn_decisions", "Decisions of several turns: their arm and trial beside them.", {**_OF_TURN, **DECISIONS.columns}
+)
+TURN_SAMPLES = _table(
+    "turn_samples",
+    "Samples of several turns: their arm and trial beside them. `second` begins anew in each turn.",
+    {**_OF_TURN, **SAMPLES.columns},
+)
 
-TRIAL_FLOWS = pa.DataFrameSchema(
-    {"trial": _of_turn["trial"], **FLOWS.columns, "flow": pa.Column("str")},
+TRIAL_FLOWS = _table(
+    "trial_flows",
+    "A row is a flow of a trial's traffic and its true class.",
+    {"trial": _OF_TURN["trial"], "flow": _FLOW, **_FLOW_COLUMNS},
     unique=["trial", "flow"],
-    strict=True,
-    name="trial_flows",
 )
 
-_count = pa.Column("int64", pa.Check.ge(0))
-TURNS = pa.DataFrameSchema(
+TURNS = _table(
+    "turns",
+    "A row is a turn of an arm. The measured part is the turn without its warm-up.",
     {
-        **_of_turn,
-        "xdp_mode": _xdp_mode,
-        "place": _count,  # in the trial's order of arms
-        "start_ns": pa.Column("int64"),  # of the measured part, CLOCK_MONOTONIC
-        "end_ns": pa.Column("int64"),
-        "n3_rate_mbit_s": pa.Column("float64", nullable=True),  # null: not limited
-        "idle_before_pct": pa.Column("float64"),  # of the machine, before the trial's traffic
-        "steal_pct": pa.Column("float64"),  # of all CPUs, in the measured part, like all down to agent_slices
-        "cpu_mhz": pa.Column("float64", nullable=True),
-        "n3_packets": _count,  # uplink
-        "agent_cpu_ns": _count,  # that the classifier's process had a CPU
-        "agent_wait_ns": _count,  # that it waited for one
-        "agent_slices": _count,  # times that it got one
-        "received": _count,  # events of the whole turn, like all that follow
-        "lost": pa.Column("int64"),
-        "decided_untold": _count,  # decisions that were not sent (emit: change)
-        "run_time_ns": _count,  # of the program on N3, by the kernel's account (kernel.bpf_stats_enabled)
-        "run_cnt": _count,
-        "noise": pa.Column("str"),  # why the turn is to be doubted; empty when it is not
+        **_OF_TURN,
+        "xdp_mode": _XDP_MODE,
+        "place": _whole("the turn's place in the trial's order of arms, from 0", 0),
+        "start_ns": _whole("begin of the measured part"),
+        "end_ns": _whole("end of the measured part"),
+        "n3_rate_mbit_s": _real_or_null("rate limit of N3; null: none"),
+        "idle_before_pct": _real("share of time that the machine was idle before the trial's traffic"),
+        "steal_pct": _real("share of all CPUs that the hypervisor took, in the measured part"),
+        "cpu_mhz": _real_or_null("clock of the CPUs, in the measured part"),
+        "n3_packets": _whole("uplink packets on N3, in the measured part", 0),
+        "agent_cpu_ns": _whole("time that the classifier's process had a CPU, in the measured part", 0),
+        "agent_wait_ns": _whole("time that it waited for one, in the measured part", 0),
+        "agent_slices": _whole("times that it got one, in the measured part", 0),
+        "received": _whole("events that were read, in the whole turn", 0),
+        "lost": _whole("events that were sent and never read, in the whole turn"),
+        "decided_untold": _whole("decisions that were not sent (arms -change), in the whole turn", 0),
+        "run_time_ns": _whole("run time of the program on N3 by the kernel's account, in the whole turn", 0),
+        "run_cnt": _whole("runs of the program on N3 by the kernel's account, in the whole turn", 0),
+        "noise": _text("why the turn is to be doubted; empty when it is not"),
     },
     unique=["arm", "trial"],
-    strict=True,
-    name="turns",
 )
 
-RUNGS = pa.DataFrameSchema(
+RUNGS = _table(
+    "rungs",
+    "A row is a video segment that a player fetched.",
     {
-        "t_s": pa.Column("float64"),  # since the traffic began
-        "client": pa.Column("str"),
-        "rung": pa.Column("int16", pa.Check.ge(0)),
-        "bitrate_mbit_s": pa.Column("float64"),
-        "segment": pa.Column("str"),
-        "bytes": pa.Column("int64"),
-        "duration_s": pa.Column("float64"),
+        "t_s": _real("since the traffic began"),
+        "client": _text("the player"),
+        "rung": _whole("place on the ladder, from 0, the lowest bitrate", 0, kind="int16"),
+        "bitrate_mbit_s": _real("bitrate of the rung"),
+        "segment": _text("the file"),
+        "bytes": _whole("size of the file"),
+        "duration_s": _real("how long the transfer took"),
     },
-    strict=True,
-    name="rungs",
 )
 
-SWEEP = pa.DataFrameSchema(
+SWEEP = _table(
+    "sweep",
+    "A row is a point of the sweep: a forest of one depth and number of trees.",
     {
-        "max_depth": pa.Column("int64"),
-        "n_estimators": pa.Column("int64"),
-        "nodes": pa.Column("int64"),
-        "programs": pa.Column("int64"),  # tail-called parts
-        "status": pa.Column("str", pa.Check.isin(["loaded", "refused"])),
-        "refused_reason": pa.Column("str"),  # the verifier's last line; empty when loaded
-        "instructions": pa.Column("float64", nullable=True),  # BPF instructions of all parts after verification
-        "verified_instructions": pa.Column("float64", nullable=True),  # that the verifier walked through
-        "jited_bytes": pa.Column("float64", nullable=True),
-        "accuracy_sklearn": pa.Column("float64"),
-        "accuracy_user": pa.Column("float64"),
-        "accuracy_kernel": pa.Column("float64", nullable=True),
-        "accuracy_majority": pa.Column("float64"),  # of the baselines (baselines.py), on the same windows
-        "accuracy_one_threshold": pa.Column("float64"),
-        "test_windows": pa.Column("int64"),
-        "inference_kernel_median_ns": pa.Column("float64", nullable=True),
-        "inference_kernel_p99_ns": pa.Column("float64", nullable=True),
-        "inference_user_median_ns": pa.Column("float64"),
-        "inference_user_p99_ns": pa.Column("float64"),
+        "max_depth": _whole("largest depth of its trees"),
+        "n_estimators": _whole("number of trees"),
+        "nodes": _whole("nodes of all trees"),
+        "programs": _whole("tail-called parts"),
+        "status": _text("whether the kernel took it", ["loaded", "refused"]),
+        "refused_reason": _text("the verifier's last line; empty when loaded"),
+        "instructions": _real_or_null("BPF instructions of all parts after verification"),
+        "verified_instructions": _real_or_null("instructions that the verifier walked through"),
+        "jited_bytes": _real_or_null("size of the machine code"),
+        "accuracy_sklearn": _real("accuracy of scikit-learn on held-out windows, a share"),
+        "accuracy_user": _real("the same of the model as C in user space"),
+        "accuracy_kernel": _real_or_null("the same of the model in the kernel"),
+        "accuracy_majority": _real("the same of naming the larger class each time"),
+        "accuracy_one_threshold": _real("the same of one threshold on one feature"),
+        "test_windows": _whole("held-out windows"),
+        "inference_kernel_median_ns": _real_or_null("an inference in the kernel, median"),
+        "inference_kernel_p99_ns": _real_or_null("an inference in the kernel, 99th percentile"),
+        "inference_user_median_ns": _real("an inference in user space, median"),
+        "inference_user_p99_ns": _real("an inference in user space, 99th percentile"),
     },
-    strict=True,
-    name="sweep",
 )
 
-FLOOD = pa.DataFrameSchema(
+FLOOD = _table(
+    "flood",
+    "A row is a flow table into which new flows of one packet were poured beside the training trace.",
     {
-        "kind": pa.Column("str", pa.Check.isin(["lru", "hash"])),  # of flow table
-        "flows": pa.Column("int64"),  # that it holds
-        "flood": pa.Column("int64"),  # flows of one packet that were poured in
-        "trace_flows": pa.Column("int64"),
-        "evicted": pa.Column("int64"),  # flows that made room for others
-        "table_full": pa.Column("int64"),  # packets of flows that found no room
-        "restarts": pa.Column("int64", pa.Check.ge(0)),  # flows of the trace that had been evicted when they went on
-        "restarts_ideal": pa.Column("int64", pa.Check.ge(0)),  # the same in a table that is truly LRU
-        "decisions": pa.Column("int64"),
-        "decisions_undisturbed": pa.Column("int64"),  # without the flood
-        "unchanged": pa.Column("int64"),  # of those, made with the flood, too, and the same
+        "kind": _text("kind of the flow table", ["lru", "hash"]),
+        "flows": _whole("flows that the table holds"),
+        "flood": _whole("flows that were poured in"),
+        "trace_flows": _whole("flows of the trace"),
+        "evicted": _whole("flows that made room for others"),
+        "table_full": _whole("packets of flows that found no room"),
+        "restarts": _whole("times that a flow of the trace went on after it had been evicted", 0),
+        "restarts_ideal": _whole("the same in a table that is truly LRU", 0),
+        "decisions": _whole("decisions with the flood"),
+        "decisions_undisturbed": _whole("decisions without the flood"),
+        "unchanged": _whole("of those without the flood: made with it, too, and the same"),
     },
-    strict=True,
-    name="flood",
 )
 
-JUDGED = pa.DataFrameSchema(
+JUDGED = _table(
+    "judged",
+    "A row is a closed window of a scenario, and what the classifiers say of it.",
     {
-        "scenario": pa.Column("str"),
+        "scenario": _text("name of the scenario"),
         **CLOSED_WINDOWS.columns,
-        "application": pa.Column("str", pa.Check.isin(APPLICATIONS)),
-        "label": _label_or_neither,
-        "forest": _label,  # what the deployed forest says, then the baselines
-        "one_threshold": _label,
-        "majority": _label,
+        "application": _APPLICATION,
+        "label": _TRUE_CLASS,
+        "forest": _class("answer of the deployed forest"),
+        "one_threshold": _class("answer of one threshold on one feature"),
+        "majority": _class("the class that is larger in training"),
     },
-    strict=True,
-    name="judged",
 )
 
-LOAD = pa.DataFrameSchema(
+LOAD = _table(
+    "load",
+    "A row is a turn under load. The steady part is the turn without its begin and end.",
     {
-        "sweep": pa.Column("str", pa.Check.isin(["rate", "flows", "period"])),
-        "value": pa.Column("float64"),  # packets/s, flows, or a flow's period in ms
-        "arm": pa.Column("str"),
-        "turn": _count,  # of the arm at this value
-        "xdp_mode": _xdp_mode,
-        "flows": _count,
-        "wanted_packets_per_s": pa.Column("float64"),
-        "packets_wanted": _count,  # in the whole turn, like all down to decisions_made
-        "packets_offered": _count,  # that the generator sent in time
-        "packets_forwarded": _count,  # that arrived at the data network
-        "events_made": _count,  # by the program on N3
-        "events_lost": pa.Column("int64"),  # of those, never read
-        "decisions_expected": pa.Column("float64", nullable=True),  # by the schedule; null: of packets, or none at all
-        "decisions_made": _count,  # that user space knows of
-        "upf_busy_pct": pa.Column("float64"),  # of the UPF's CPUs, whoever had them; in the steady part, like the rest
-        "thread_cpu_ns_per_packet": pa.Column("float64", nullable=True),  # that the UPF's thread had a CPU
-        "agent_cpu_ns_per_packet": pa.Column("float64", nullable=True),  # the agent's process likewise
-        "upf_cpu_pct": pa.Column("float64"),  # both, of the UPF's CPUs
-        "program_ns": pa.Column("float64", nullable=True),  # a run of the program on N3 by the kernel's account
-        "latency_p50_ns": pa.Column("float64", nullable=True),  # packet arrival -> label in user space
-        "latency_p99_ns": pa.Column("float64", nullable=True),
+        "sweep": _text("what is raised", ["rate", "flows", "period"]),
+        "value": _real("packets a second, flows, or a flow's period in ms"),
+        "arm": _text("the arm whose turn it was"),
+        "turn": _whole("number of the arm's turn at this value, from 0", 0),
+        "xdp_mode": _XDP_MODE,
+        "flows": _whole("number of flows", 0),
+        "wanted_packets_per_s": _real("packets a second that the schedule calls for"),
+        "packets_wanted": _whole("packets that the schedule calls for, in the whole turn", 0),
+        "packets_offered": _whole("packets that the generator sent in time, in the whole turn", 0),
+        "packets_forwarded": _whole("packets that arrived at the data network, in the whole turn", 0),
+        "events_made": _whole("events that the program on N3 made, in the whole turn", 0),
+        "events_lost": _whole("events that were made and never read"),
+        "decisions_expected": _real_or_null("decisions that follow from the schedule; null where none do"),
+        "decisions_made": _whole("decisions that user space knows of, in the whole turn", 0),
+        "upf_busy_pct": _real("share of the UPF's CPUs that was busy, whoever had them, in the steady part"),
+        "thread_cpu_ns_per_packet": _real_or_null("time that the UPF's receiving thread had a CPU, in the steady part"),
+        "agent_cpu_ns_per_packet": _real_or_null("time that the agent's process had a CPU, in the steady part"),
+        "upf_cpu_pct": _real("both, as a share of the UPF's CPUs"),
+        "program_ns": _real_or_null("a run of the program on N3 by the kernel's account"),
+        "latency_p50_ns": _real_or_null("from packet arrival to class in user space, median"),
+        "latency_p99_ns": _real_or_null("from packet arrival to class in user space, 99th percentile"),
     },
     unique=["sweep", "value", "arm", "turn"],
-    strict=True,
-    name="load",
 )
 
-METRICS = pa.DataFrameSchema(
+METRICS = _table(
+    "metrics",
+    "A row is one number of an arm in a trial.",
     {
-        "arm": pa.Column("str"),  # as in arms.py, or sklearn
-        "trial": pa.Column("int64"),  # 0: not from a trial (offline scores)
-        "metric": pa.Column("str"),
-        "value": pa.Column("float64"),
-        "unit": pa.Column("str"),
-        "xdp_mode": _xdp_mode,
+        "arm": _text("the arm, or sklearn"),
+        "trial": _whole("number of the trial; 0: not from a trial"),
+        "metric": _text("name of the number"),
+        "value": _real("the number"),
+        "unit": _text("its unit"),
+        "xdp_mode": _XDP_MODE,
     },
-    strict=True,
-    name="metrics",
 )
 
 

@@ -18,14 +18,14 @@ from upfml.bpf import headers
 
 _AF_XDP = 44  # linux/socket.h; Python has no name for it
 _CLONE_NEWNET = 0x40000000
-_DEVICE = "trial0"
+_DEVICE = "probe0"
 
 _PROGRAMS = b"""
 #include <uapi/linux/bpf.h>
 
 BPF_ARRAY(packets, u64, 1);
 
-int trial_xdp(struct xdp_md *ctx)
+int try_xdp(struct xdp_md *ctx)
 {
 	int zero = 0;
 	u64 *count = packets.lookup(&zero);
@@ -35,14 +35,14 @@ int trial_xdp(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-int trial_tc(struct __sk_buff *skb)
+int try_tc(struct __sk_buff *skb)
 {
 	return 0; /* TC_ACT_OK */
 }
 """
 
 
-class Trial:
+class Probe:
     """The steps; each returns what it found, or raises. A step may use what the steps that it needs have left."""
 
     def headers(self) -> str:
@@ -56,8 +56,8 @@ class Trial:
         import bcc
 
         self._bpf: Any = bcc.BPF(text=_PROGRAMS)
-        self._xdp: Any = self._bpf.load_func(b"trial_xdp", bcc.BPF.XDP)
-        self._tc: Any = self._bpf.load_func(b"trial_tc", bcc.BPF.SCHED_CLS)
+        self._xdp: Any = self._bpf.load_func(b"try_xdp", bcc.BPF.XDP)
+        self._tc: Any = self._bpf.load_func(b"try_tc", bcc.BPF.SCHED_CLS)
         return f"BCC {bcc.__version__}: compiled and loaded"
 
     def jit(self) -> str:
@@ -74,7 +74,7 @@ class Trial:
         from upfml.bpf.module import Program
         from upfml.bpf.testrun import XDP_PASS, TestRun
 
-        run = TestRun(Program("trial_xdp", self._xdp.fd, instructions=0, jited_bytes=0, verified_instructions=0))
+        run = TestRun(Program("try_xdp", self._xdp.fd, instructions=0, jited_bytes=0, verified_instructions=0))
         verdict, count = run(bytes(64), t_ns=1), self._bpf[b"packets"][0].value
         if (verdict, count) != (XDP_PASS, 1):
             raise RuntimeError(f"verdict {verdict} and {count} packets counted instead of {XDP_PASS} and 1")
@@ -88,7 +88,7 @@ class Trial:
         if libc.unshare(_CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"no network namespace: {os.strerror(ctypes.get_errno())}")
         self._ip = IPRoute()
-        self._ip.link("add", ifname=_DEVICE, kind="veth", peer="trial1")
+        self._ip.link("add", ifname=_DEVICE, kind="veth", peer="probe1")
         self._index = self._ip.link_lookup(ifname=_DEVICE)[0]
         return "a pair in a network namespace"
 
@@ -121,7 +121,7 @@ class Trial:
             self._index,
             ":1",
             fd=self._tc.fd,
-            name="trial_tc",
+            name="try_tc",
             parent="ffff:fff3",  # clsact's egress (TC_H_MIN_EGRESS)
             classid=1,
             direct_action=True,
@@ -134,24 +134,24 @@ class Trial:
         return "attached to veth"
 
 
-STEPS: dict[str, tuple[Callable[[Trial], str], tuple[str, ...]]] = {
-    "headers": (Trial.headers, ()),
-    "bcc": (Trial.bcc, ("headers",)),
-    "jit": (Trial.jit, ("bcc",)),
-    "test_run": (Trial.test_run, ("bcc",)),
-    "veth": (Trial.veth, ()),
-    "xdp_generic": (Trial.xdp_generic, ("bcc", "veth")),
-    "xdp_native": (Trial.xdp_native, ("bcc", "veth")),
-    "af_xdp": (Trial.af_xdp, ()),
-    "tc_bpf": (Trial.tc_bpf, ("bcc", "veth")),
-    "tbf": (Trial.tbf, ("veth",)),
+STEPS: dict[str, tuple[Callable[[Probe], str], tuple[str, ...]]] = {
+    "headers": (Probe.headers, ()),
+    "bcc": (Probe.bcc, ("headers",)),
+    "jit": (Probe.jit, ("bcc",)),
+    "test_run": (Probe.test_run, ("bcc",)),
+    "veth": (Probe.veth, ()),
+    "xdp_generic": (Probe.xdp_generic, ("bcc", "veth")),
+    "xdp_native": (Probe.xdp_native, ("bcc", "veth")),
+    "af_xdp": (Probe.af_xdp, ()),
+    "tc_bpf": (Probe.tc_bpf, ("bcc", "veth")),
+    "tbf": (Probe.tbf, ("veth",)),
 }
 """The steps in order, each with those that it needs."""
 
 
 def results() -> dict[str, dict[str, Any]]:
     """Try every step: its results."""
-    trial = Trial()
+    probe = Probe()
     found_of: dict[str, dict[str, Any]] = {}
     for name, (step, needs) in STEPS.items():
         missing = [need for need in needs if not found_of[need]["passed"]]
@@ -159,7 +159,7 @@ def results() -> dict[str, dict[str, Any]]:
             found_of[name] = {"passed": False, "tried": False, "found": f"not tried without {' and '.join(missing)}"}
             continue
         try:
-            passed, found = True, step(trial)
+            passed, found = True, step(probe)
         except Exception as error:  # whatever it is, it is this step's result
             passed, found = False, error.cause if isinstance(error, UserError) else str(error) or type(error).__name__
         found_of[name] = {"passed": passed, "tried": True, "found": found}

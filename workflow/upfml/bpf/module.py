@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from upfml.base import layout
 from upfml.base.errors import UserError
-from upfml.bpf import events, headers
+from upfml.bpf import events
+from upfml.bpf.compiler import Compiled, compiled
+from upfml.bpf.maps import Maps
 from upfml.bpf.syscall import BPF_PROG_LOAD, ProgInfo, ProgLoadAttr, bpf, prog_info
 
 SOURCES = Path(__file__).resolve().parents[3] / "bpf"
@@ -82,6 +84,16 @@ def amalgamate(path: Path, include: Sequence[Path], _seen: set[Path] | None = No
     return "".join([*pieces, text[position:]]).replace("#pragma once\n", "\n")
 
 
+def text_and_flags(
+    source: str, defines: Mapping[str, int | str | None], include: Sequence[Path] = ()
+) -> tuple[str, list[str]]:
+    """What the compiler gets of bpf/`source`. Raises UserError when an included file is nowhere."""
+    flags = [f"-D{name}" if value is None else f"-D{name}={value}" for name, value in defines.items()]
+    text = amalgamate(SOURCES / source, [SOURCES, *include])
+    mirrored = {name: kind for name, kind in events.MIRRORS.items() if f"struct {name} {{" in text}
+    return text + layout.assertions(mirrored), flags
+
+
 def counter_names() -> list[str]:
     """The names of enum counter in bpf/include/counters.h, in order, in lower case."""
     return [
@@ -90,7 +102,7 @@ def counter_names() -> list[str]:
 
 
 class Module:
-    """A compiled source file with its maps; programs are loaded from it one by one."""
+    """A compiled source file with its maps made; programs are loaded from it one by one."""
 
     def __init__(
         self,
@@ -102,50 +114,35 @@ class Module:
 
         Raises UserError when BCC or the kernel headers are missing, or when the text does not compile.
         """
+        constants = dict(defines or {})
         try:
-            import bcc
+            self._enter(source, constants, compiled(*text_and_flags(source, constants, include)))
+        except UserError:
+            raise
         except ImportError as error:
             raise UserError(f"BCC is not there: {error}", "run `make setup`") from error
-        os.environ.update(headers.find().environment)
-        constants = dict(defines or {})
-        flags = [f"-D{name}" if value is None else f"-D{name}={value}" for name, value in constants.items()]
-        text = amalgamate(SOURCES / source, [SOURCES, *include])
-        text += layout.assertions({name: kind for name, kind in events.MIRRORS.items() if f"struct {name} {{" in text})
-        try:
-            self._bcc = bcc.BPF(text=text.encode(), cflags=[*flags, "-Wno-macro-redefined"])
         except Exception as error:  # BCC raises nothing narrower
             raise UserError(
                 f"{source} does not compile or its maps cannot be made: {error}",
                 "see the compiler's message above; root and a kernel with BPF are needed (`snakemake provision`)",
             ) from error
-        self.source, self.defines, self.include = source, constants, [SOURCES, *include]
+
+    def _enter(self, source: str, defines: Mapping[str, int | str | None], compiled: Compiled) -> None:
+        """Make the maps. Raises OSError."""
+        self.source, self.defines, self.compiled = source, defines, compiled
+        self._maps = Maps(compiled.maps)
 
     def __getitem__(self, table: str) -> Any:
         """A map, as BCC's table object."""
-        return self._bcc[table.encode()]
+        return self._maps[table]
 
     def functions(self) -> list[str]:
         """The names of its programs."""
-        import bcc
-
-        library, module = bcc.lib, self._bcc.module
-        return [library.bpf_function_name(module, i).decode() for i in range(library.bpf_num_functions(module))]
-
-    def maps(self) -> dict[str, int]:
-        """The descriptors of its maps, by name."""
-        import bcc
-
-        library, module = bcc.lib, self._bcc.module
-        # BCC's Python has no use for these two and does not declare them; ctypes would cut the pointer to 32 bits.
-        library.bpf_num_tables.argtypes, library.bpf_num_tables.restype = [ctypes.c_void_p], ctypes.c_size_t
-        library.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-        library.bpf_table_name.restype = ctypes.c_char_p
-        names = [library.bpf_table_name(module, i).decode() for i in range(library.bpf_num_tables(module))]
-        return {name: library.bpf_table_fd(module, name.encode()) for name in names}
+        return list(self.compiled.programs)
 
     def code(self, function: str) -> bytes:
         """The instructions of a program, with the descriptors of its maps in them."""
-        return bytes(self._bcc.dump_func(function.encode()))
+        return self.compiled.code(function, self._maps.descriptors)
 
     def load(self, function: str, kind: int = XDP, ifindex: int = 0) -> Program:
         """Load a program, for the device `ifindex` to run if it is not 0. Raises KernelRefused with the reason."""
@@ -188,7 +185,7 @@ class Module:
 
     def poll(self, timeout_ms: int) -> None:
         """Deliver the events that are there, waiting up to `timeout_ms` for the first."""
-        self._bcc.perf_buffer_poll(timeout_ms)
+        self._maps.poll(timeout_ms)
 
     def counters(self) -> dict[str, int]:
         """The map `counters`, summed over the CPUs, by name."""

@@ -5,16 +5,15 @@ Layouts: union bpf_attr and struct bpf_prog_info of the kernel's uapi/linux/bpf.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
-from typing import Any
+import resource
 
 from upfml.base.errors import UserError
 
 BPF_MAP_CREATE = 0
-_BPF_MAP_LOOKUP_ELEM = 1
-_BPF_MAP_UPDATE_ELEM = 2
 BPF_PROG_LOAD = 5
 BPF_PROG_TEST_RUN = 10
 _BPF_PROG_GET_FD_BY_ID = 13
@@ -118,12 +117,6 @@ class _InfoAttr(ctypes.Structure):
     _fields_ = [("bpf_fd", u32), ("info_len", u32), ("info", u64)]
 
 
-class _ElementAttr(ctypes.Structure):
-    """bpf_attr for BPF_MAP_LOOKUP_ELEM and BPF_MAP_UPDATE_ELEM."""
-
-    _fields_ = [("map_fd", u32), ("key", u64), ("value", u64), ("flags", u64)]
-
-
 class _MapInfo(ctypes.Structure):
     """The beginning of struct bpf_map_info."""
 
@@ -194,6 +187,12 @@ def bpf(command: int, attr: ctypes.Structure) -> int:
     return -error
 
 
+def unlock_memory() -> None:
+    """Lift the limit on locked memory, to which maps and programs count before Linux 5.11, where that is allowed."""
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
 def create_map(
     name: str, kind: int, key_bytes: int, value_bytes: int, entries: int, *, flags: int = 0, inner: int = 0
 ) -> int:
@@ -208,18 +207,6 @@ def create_map(
 def create_array(name: str, value_bytes: int) -> int:
     """An array map of one entry of zeros that can be mapped into memory: its file descriptor. Raises OSError."""
     return create_map(name, _BPF_MAP_TYPE_ARRAY, 4, value_bytes, 1, flags=_BPF_F_MMAPABLE)
-
-
-def look_up(fd: int, key: Any, value: Any) -> None:
-    """Read an entry of a map into `value`; both are of ctypes. Raises OSError when it is not there."""
-    attr = _ElementAttr(fd, ctypes.addressof(key), ctypes.addressof(value))
-    _checked(bpf(_BPF_MAP_LOOKUP_ELEM, attr), "BPF_MAP_LOOKUP_ELEM")
-
-
-def update(fd: int, key: Any, value: Any) -> None:
-    """Write an entry of a map. Raises OSError."""
-    attr = _ElementAttr(fd, ctypes.addressof(key), ctypes.addressof(value))
-    _checked(bpf(_BPF_MAP_UPDATE_ELEM, attr), "BPF_MAP_UPDATE_ELEM")
 
 
 def map_info(fd: int) -> dict[str, int]:

@@ -87,10 +87,10 @@ def occupants(index: int) -> dict[str, int]:
 def _check_free(device: str, index: int) -> None:
     for mode, number in occupants(index).items():
         raise UserError(
-            f"{device} has an XDP program already, which is left alone: id {number}, "
+            f"{device} already has an XDP program, which this run leaves alone: id {number}, "
             f"{syscall.prog_name(number) or 'without a name'}, {mode} mode",
-            f"end whoever put it there (`bpftool link` and `bpftool prog show id {number}` tell more), or take it off: "
-            f"`ip link set dev {device} {_OFF[mode]} off`",
+            f"stop the program that put it there (`bpftool link` and `bpftool prog show id {number}` tell more), "
+            f"or take it off: `ip link set dev {device} {_OFF[mode]} off`",
         )
 
 

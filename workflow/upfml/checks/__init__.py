@@ -1,4 +1,4 @@
-"""Tests that are too long for the test suite: the parser against random packets, every program in other kernels.
+"""Tests that take too long for the test suite: the parser on random packets, and every program in other kernels.
 
-It imports studies and what is below.
+It imports base, bpf, packets, model, reference, classify, testbed, replay and studies.
 """

@@ -148,7 +148,7 @@ def _mac(ip: IPRoute, device: str, address: str) -> bytes:
             if neighbour["state"] & _RESOLVED:
                 return _bytes(neighbour.get("lladdr"))
         time.sleep(_PAUSE_S)
-    raise UserError(f"the next hop {address} on {device} does not answer", "is the data network's host up?")
+    raise UserError(f"the next hop {address} on {device} does not answer", "check that the data network's host is up")
 
 
 def _bytes(mac: str) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -46,9 +45,8 @@ def library(
 ) -> ctypes.CDLL:
     """`source` (C that includes classifier.h), compiled with the model of a folder of convert.write.
 
-    `when` is window or packet, `options` are gcc's, `mirrors` are of structs in `source`. Not kept: what it is made of
-    is never out of date, and gcc takes less than a second. Raises UserError when the model has other features than
-    windows, and when gcc fails.
+    `when` is window or packet, `options` are gcc's, `mirrors` are of structs in `source`. Raises UserError when the
+    model has other features than windows, and when gcc fails.
     """
     inputs.check(model)
     defines: dict[str, int | str | None] = {
@@ -58,20 +56,14 @@ def library(
     if when == "packet":
         defines["CLASSIFY_PACKETS"] = ""
     folders = [module.SOURCES, gcc.kernel_includes(), model]
-    with TemporaryDirectory() as folder:
-        made = Path(folder, source.stem).with_suffix(".so")
-        gcc.build(
-            source,
-            made,
-            "-shared",
-            "-fPIC",
-            "-fno-semantic-interposition",  # calls of the model are direct, and may be inlined
-            *(f"-D{name}={value}" for name, value in defines.items()),
-            *(f"-I{path}" for path in folders),
-            *options,
-            mirrors={**_MIRRORS, **mirrors},
-        )
-        loaded = ctypes.CDLL(str(made), use_errno=True)
+    loaded = gcc.library(
+        source,
+        "-fno-semantic-interposition",  # calls of the model are direct, and may be inlined
+        *(f"-D{name}={value}" for name, value in defines.items()),
+        *(f"-I{path}" for path in folders),
+        *options,
+        mirrors={**_MIRRORS, **mirrors},
+    )
     loaded.classifier_copy.argtypes = [ctypes.POINTER(Classifier), ctypes.c_void_p]
     loaded.classifier_copy.restype = None
     return loaded

@@ -141,7 +141,7 @@ class DecisionRecorder:
 
 
 def untold(module: Module) -> dict[bytes, int]:
-    """How many decisions on each flow have followed the last one that was sent (classify.emit: change), by flow key."""
+    """How many decisions on each flow have followed the last one that was sent (arms `-change`), by flow key."""
     if "EMIT_CHANGES" not in module.defines:
         return {}
     return {bytes(key): flow.untold for key, flow in module["flows"].items() if flow.told}

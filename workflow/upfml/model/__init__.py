@@ -1,4 +1,4 @@
-"""Models: the kinds that can be trained, training, voting, and conversion to C for user space and for the kernel.
+"""Models: kinds, training, baselines, voting, and the conversion to C for user space and for the kernel.
 
-It imports base, bpf and packets.
+A model's size is a point of the sweep (points.py). It imports base, bpf and packets.
 """

@@ -115,7 +115,8 @@ def _emlearn(forest: TreeModel, thresholds: Thresholds, values: Sequence[NDArray
     text: str = converted.save(name="model", format="c", include_proba=False)
     if len(_TREE.findall(text)) != len(estimators) or not _VOTES.search(text) or _PREDICT not in text:
         raise UserError(
-            f"emlearn {emlearn.__version__} writes C of another form", "use the version in envs/requirements.lock"
+            f"emlearn {emlearn.__version__} writes C in a form that this project does not know",
+            "use the version in envs/requirements.lock",
         )
     return text
 
@@ -176,7 +177,9 @@ def for_kernel(model: str) -> str:
     text = text.replace(f"\n{_PREDICT}", f"\nstatic inline {_PREDICT}")
     for forbidden in ("stdint.h", "float", "double", "predict_proba", "= {0"):
         if forbidden in text:
-            raise UserError(f"the converted model still has `{forbidden}`", "use the emlearn of envs/requirements.lock")
+            raise UserError(
+                f"the converted model still contains `{forbidden}`", "use the emlearn of envs/requirements.lock"
+            )
     return text
 
 

@@ -37,7 +37,7 @@ def trees_of(model: TreeModel) -> list[Any]:
     """The `tree_` of each of a model's trees. Raises UserError when it is no fitted model with one output."""
     if not isinstance(model, TreeModel):
         raise UserError(
-            f"a {type(model).__name__} is no model of trees that vote",
+            f"a {type(model).__name__} is not a model of voting trees",
             f"train a {', '.join(kind.__name__ for kind in KINDS.values())}",
         )
     fitted = [model] if isinstance(model, DecisionTreeClassifier) else getattr(model, "estimators_", [])
@@ -69,7 +69,7 @@ def check_for_c(model: TreeModel) -> None:
 def round_shares(forest: TreeModel) -> TreeModel:
     """Round the class shares of a trained forest to multiples of 1/SOFT_ONE (voting.py), in place; the same forest.
 
-    Raises UserError when it is no model of trees that vote.
+    Raises UserError when it is not a model of voting trees.
     """
     for tree in trees_of(forest):
         tree.value[:, 0, :] = leaf_votes(tree, "soft") / SOFT_ONE

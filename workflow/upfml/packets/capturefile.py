@@ -53,7 +53,7 @@ class CaptureFile:
         )
         if not self._capture:
             raise UserError(
-                f"{path} is no capture: {message.value.decode(errors='replace')}",
+                f"{path} is not a capture: {message.value.decode(errors='replace')}",
                 "give a pcap or pcapng file, unpacked if it was compressed",
             )
         number = self._library.capture_link_type(self._capture)
@@ -61,7 +61,7 @@ class CaptureFile:
         if not self._library.capture_knows(number):
             self.close()
             raise UserError(
-                f"{path} is a capture of link type {self.link_type}",
+                f"{path} has the link type {self.link_type}, which cannot be read",
                 "capture Ethernet (EN10MB), Linux cooked mode (LINUX_SLL, LINUX_SLL2) or raw IP (RAW)",
             )
 

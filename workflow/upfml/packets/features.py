@@ -93,7 +93,7 @@ class Flow:
         return closed
 
     def running(self) -> ClosedWindow | None:
-        """The running window so far, when an earlier one has closed (`classify.when: packet`)."""
+        """The running window so far, when an earlier one has closed (arms `-packet`)."""
         if self._previous is None:
             return None
         return ClosedWindow(self._window, self._packets, self._statistics() + self._previous)

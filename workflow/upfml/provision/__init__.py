@@ -1,24 +1,34 @@
-"""Check that every machine of the test bed is fit for the experiment, and record what it is.
+"""Whether every machine of the test bed is fit for the experiment, and what it is. Nothing on a machine is changed.
 
-In: the hosts of the test bed (hosts.py), each a way to run a command there and the checks that it has to pass. Out: a
-`Report`: what was found, what is wanted, a verdict and a remedy. No check assumes that a host is this machine: files
-are read through `cat`, and what the kernel can do is tried by a program (trial.py) that is started on the host.
-Nothing on a machine is changed.
+In: the hosts of the test bed with their checks (roles.py). Out: Findings, each with what was found, what is wanted, a
+verdict and a remedy. No check assumes that a host is this machine: it reads files through `cat`, and starts
+bpf/abilities.py on the host to try what the kernel can do. It imports base, bpf and testbed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from upfml.provision.finding import Finding, Report, Verdict
-from upfml.provision.host import Host, Runner, run_here
-from upfml.provision.hosts import HERE, hosts
+from upfml.provision.checkedhost import CheckedHost, Runner, run_here
+from upfml.provision.finding import Finding, Findings, Verdict
 from upfml.provision.machine import IDLE_WANTED_PCT, idle_pct
+from upfml.provision.roles import HERE, hosts
 
-__all__ = ["HERE", "IDLE_WANTED_PCT", "Finding", "Host", "Report", "Runner", "Verdict", "check", "hosts", "idle_pct",
-           "run_here"]  # fmt: skip
+__all__ = [
+    "HERE",
+    "IDLE_WANTED_PCT",
+    "CheckedHost",
+    "Finding",
+    "Findings",
+    "Runner",
+    "Verdict",
+    "check",
+    "hosts",
+    "idle_pct",
+    "run_here",
+]  # fmt: skip
 
 
-def check(hosts: Iterable[Host]) -> Report:
+def check(hosts: Iterable[CheckedHost]) -> Findings:
     """Check every host."""
-    return Report(tuple(finding for host in hosts for finding in host.findings()))
+    return Findings(tuple(finding for host in hosts for finding in host.findings()))

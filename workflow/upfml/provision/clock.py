@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from upfml.provision.checkedhost import CheckedHost
 from upfml.provision.finding import Finding
-from upfml.provision.host import Host
 
 if TYPE_CHECKING:
     from upfml.testbed.ssh.remote import ClockOffset
@@ -15,7 +15,7 @@ OFFSET_WANTED_MS = 50.0
 _REMEDY = "have chrony or systemd-timesyncd set all clocks by one server (`timedatectl set-ntp true`)"
 
 
-def synchronised(host: Host) -> Iterator[Finding]:
+def synchronised(host: CheckedHost) -> Iterator[Finding]:
     """Whether something keeps the clock right, as systemd or chrony says."""
     by_systemd = host.ask("timedatectl", "show", "--property=NTPSynchronized", "--value")
     chrony = host.ask("chronyc", "-c", "tracking")
@@ -28,7 +28,7 @@ def synchronised(host: Host) -> Iterator[Finding]:
     yield host.finding("clock synchronised", found, "yes", ok, _REMEDY, "warning")
 
 
-def near(host: Host, offset: ClockOffset) -> Iterator[Finding]:
+def near(host: CheckedHost, offset: ClockOffset) -> Iterator[Finding]:
     """How far the machine's clock is from this one's."""
     ahead_ms, uncertainty_ms = offset.realtime_ns / 1e6, offset.uncertainty_ns / 1e6
     # What the way there and back may have hidden is not held against it.

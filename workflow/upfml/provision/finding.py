@@ -38,13 +38,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class Findings:
     """All findings, host by host in the order of the checks."""
 
     findings: tuple[Finding, ...]
 
     @classmethod
-    def read(cls, json_path: Path | str) -> Report:
+    def read(cls, json_path: Path | str) -> Findings:
         """What `write` wrote. Raises UserError when it is missing or is no JSON."""
         return cls(tuple(Finding(**row) for row in files.read_json(json_path)))
 

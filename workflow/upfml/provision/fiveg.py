@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from upfml.base.errors import UserError
+from upfml.provision.checkedhost import CheckedHost
 from upfml.provision.finding import Finding
-from upfml.provision.host import Host
 from upfml.testbed.bed import Bed
 from upfml.testbed.tap import tapped
 
@@ -37,7 +37,7 @@ except ConnectionRefusedError:
 _NO_NEED = "none needed if another program does its work; otherwise "
 
 
-def processes(host: Host, products: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+def processes(host: CheckedHost, products: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     """Which processes of these products run: all of one of them are wanted."""
     running = set((host.ask("ps", "-e", "-o", "comm=") or "").split("\n"))
     seen = {name: [each for each in of_it if each in running] for name, of_it in products.items()}
@@ -48,7 +48,7 @@ def processes(host: Host, products: Mapping[str, Sequence[str]]) -> Iterator[Fin
     yield host.finding(f"{' or '.join(products)} runs", found, wanted, ok, remedy, "warning")
 
 
-def gtp5g(host: Host) -> Iterator[Finding]:
+def gtp5g(host: CheckedHost) -> Iterator[Finding]:
     """Whether free5GC's kernel module is loaded, and which version."""
     loaded = host.ask("cat", "/sys/module/gtp5g/version")
     there = loaded or host.ask("modinfo", "--field", "version", "gtp5g")
@@ -58,14 +58,14 @@ def gtp5g(host: Host) -> Iterator[Finding]:
     yield host.finding("gtp5g", found, "loaded", loaded is not None, remedy, "warning")
 
 
-def sctp(host: Host) -> Iterator[Finding]:
+def sctp(host: CheckedHost) -> Iterator[Finding]:
     """Whether the kernel has SCTP, by which gNB and AMF speak (N2)."""
     there = host.run(["test", "-d", "/proc/net/sctp"]).returncode == 0
     remedy = f"{_NO_NEED}`modprobe sctp`: gNB and AMF speak by it"
     yield host.finding("SCTP", "there" if there else "not loaded", "there", there, remedy, "warning")
 
 
-def gtp_device(host: Host) -> Iterator[Finding]:
+def gtp_device(host: CheckedHost) -> Iterator[Finding]:
     """The UPF's end of the tunnels."""
     links = [link for link in host.ask_json("ip", "-json", "-details", "link", "show") or [] if "ifname" in link]
     found = [
@@ -79,7 +79,7 @@ def gtp_device(host: Host) -> Iterator[Finding]:
     yield host.finding("UPF's GTP device", ", ".join(found) or instead, wanted, bool(found), remedy, "warning")
 
 
-def session(host: Host, entering: Callable[[], AbstractContextManager[Bed]]) -> Iterator[Finding]:
+def session(host: CheckedHost, entering: Callable[[], AbstractContextManager[Bed]]) -> Iterator[Finding]:
     """Whether what the UE sends goes through a PDU session's tunnel and comes to N3 as GTP-U.
 
     Entering the test bed finds that out, as in every run.
@@ -98,7 +98,7 @@ def session(host: Host, entering: Callable[[], AbstractContextManager[Bed]]) -> 
         yield host.finding("PDU session", error.cause, wanted, False, error.remedy)
 
 
-def ping(host: Host, bed: Bed) -> Finding:
+def ping(host: CheckedHost, bed: Bed) -> Finding:
     """Whether the data network answers the UE's pings, and N3 carries them as GTP-U."""
     with TemporaryDirectory() as work, tapped(bed.upf, bed.n3_device, bed.ue_address, Path(work, "tap.log")) as seen:
         done = bed.ran.run(
@@ -117,7 +117,7 @@ def ping(host: Host, bed: Bed) -> Finding:
     return host.finding("ping through the tunnel", found, "answered, and in GTP-U on N3", ok, remedy, "warning")
 
 
-def knock(host: Host, bed: Bed) -> Finding:
+def knock(host: CheckedHost, bed: Bed) -> Finding:
     """Whether the data network can open connections to the UE, which serves the video: NAT on the UPF hides it."""
     done = bed.dn.run([bed.dn.python, "-c", _KNOCK, bed.ue_address, bed.dn_address])
     why = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]

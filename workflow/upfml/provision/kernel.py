@@ -1,4 +1,4 @@
-"""What the kernel of a host can do: its configuration, and a trial of each thing that the experiment needs of it."""
+"""What the kernel of a host can do: its configuration, and each thing that the experiment needs, tried once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Collection, Iterator
 
+from upfml.provision.checkedhost import SET_UP, CheckedHost
 from upfml.provision.finding import Finding, Verdict
-from upfml.provision.host import SET_UP, Host
 
 _KERNEL = "boot a kernel that has it: Debian's own does"
 
@@ -24,7 +24,7 @@ OPTIONS = {
 }
 """The kernel's configuration that the experiment needs, without CONFIG_, and what for. A module will do."""
 
-TRIALS: dict[str, tuple[str, str, str]] = {
+ABILITIES: dict[str, tuple[str, str, str]] = {
     "headers": ("kernel headers for BCC", "any version", SET_UP),
     "bcc": ("BCC", "compiles and loads a program", f"{SET_UP}, and a kernel with BPF"),
     "jit": ("BPF JIT", "in use", "sysctl net.core.bpf_jit_enable=1"),
@@ -36,7 +36,7 @@ TRIALS: dict[str, tuple[str, str, str]] = {
     "tc_bpf": ("tc-bpf on veth", "attaches", _KERNEL),
     "tbf": ("tbf on veth", "attaches", _KERNEL),
 }
-"""Steps of trial.py: the check's name, what is wanted, and the remedy."""
+"""Steps of bpf/abilities.py: the check's name, what is wanted, and the remedy."""
 
 _SINCE = {
     (5, 8): "no ring buffer: the training trace cannot be captured",
@@ -46,7 +46,7 @@ _SINCE = {
 """What a kernel before a version does not have."""
 
 
-def version(host: Host) -> Iterator[Finding]:
+def version(host: CheckedHost) -> Iterator[Finding]:
     """Whether the kernel is new enough, and what does not work where it is not."""
     release = host.ask("uname", "-r") or "unknown"
     number = re.match(r"(\d+)\.(\d+)", release)
@@ -56,13 +56,13 @@ def version(host: Host) -> Iterator[Finding]:
     yield host.finding("kernel's version", "; ".join([release, *lacking]), wanted, not lacking, "boot a later kernel")
 
 
-def options(host: Host, wanted: Collection[str] = tuple(OPTIONS)) -> Iterator[Finding]:
+def options(host: CheckedHost, wanted: Collection[str] = tuple(OPTIONS)) -> Iterator[Finding]:
     """The kernel's configuration, those of OPTIONS that are wanted."""
     release = host.ask("uname", "-r")
     text = host.ask("zcat", "/proc/config.gz") or host.ask("cat", f"/boot/config-{release}")
     if text is None:
         found = f"neither /proc/config.gz nor /boot/config-{release} can be read"
-        remedy = "none needed if the trials below are ok: they try what the configuration promises"
+        remedy = "none needed if the abilities below are ok: they try what the configuration promises"
         yield host.finding("kernel configuration", found, "readable", False, remedy, "warning")
         return
     values = dict(re.findall(r"^CONFIG_(\w+)=(\S+)", text, re.MULTILINE))
@@ -72,7 +72,7 @@ def options(host: Host, wanted: Collection[str] = tuple(OPTIONS)) -> Iterator[Fi
         yield host.finding(f"CONFIG_{option}", value, purpose, value in ("y", "m"), _KERNEL)
 
 
-def btf(host: Host) -> Iterator[Finding]:
+def btf(host: CheckedHost) -> Iterator[Finding]:
     """The kernel's types."""
     there = host.run(["test", "-r", "/sys/kernel/btf/vmlinux"]).returncode == 0
     found = "/sys/kernel/btf/vmlinux" if there else "none"
@@ -80,20 +80,20 @@ def btf(host: Host) -> Iterator[Finding]:
     yield host.finding("BTF", found, "the kernel's types", there, remedy, "warning")
 
 
-def trials(
-    host: Host, wanted: Collection[str] = tuple(TRIALS), dispensable: Collection[str] = ("xdp_native",)
+def abilities(
+    host: CheckedHost, wanted: Collection[str] = tuple(ABILITIES), dispensable: Collection[str] = ("xdp_native",)
 ) -> Iterator[Finding]:
-    """What trial.py says of those of TRIALS that are wanted; without the dispensable ones the experiment runs, too."""
+    """Those of ABILITIES that are wanted, as the host tries them. The experiment does without the dispensable ones."""
     done = host.run([host.python, "-m", "upfml.bpf.abilities"])
     messages = " ".join(done.stderr.split())[-1000:]
     try:
         results = json.loads(done.stdout)
     except ValueError:
         found = f"ended with status {done.returncode}: {messages}"
-        yield host.finding("trial of BCC and the kernel", found, "results", False, SET_UP)
+        yield host.finding("what BCC and the kernel can do", found, "results", False, SET_UP)
         return
     for step in wanted:
-        name, expected, remedy = TRIALS[step]
+        name, expected, remedy = ABILITIES[step]
         passed, tried, found = (results[step][key] for key in ("passed", "tried", "found"))
         if step == "bcc" and tried and not passed:
             found = f"{found}: {messages}"  # BCC prints the reasons past Python

@@ -7,8 +7,8 @@ import re
 import time
 from collections.abc import Iterator
 
+from upfml.provision.checkedhost import CheckedHost
 from upfml.provision.finding import Finding
-from upfml.provision.host import Host
 
 IDLE_OVER_S = 2.0
 IDLE_WANTED_PCT = 90.0
@@ -26,7 +26,7 @@ df --block-size=1 --output=avail,target "$there" | tail -n 1 | sed 's/^ *//; s/ 
 """
 
 
-def idle(host: Host) -> Iterator[Finding]:
+def idle(host: CheckedHost) -> Iterator[Finding]:
     """The idle share of all CPUs. It is to come before the checks that make the machine busy."""
     remedy = "stop what else runs there (see `top`): it disturbs every measurement"
     before = host.ask("cat", "/proc/stat")
@@ -40,14 +40,14 @@ def idle(host: Host) -> Iterator[Finding]:
     yield host.finding("idle CPU", f"{share:.1f}%", wanted, share >= IDLE_WANTED_PCT, remedy, "warning")
 
 
-def root(host: Host) -> Iterator[Finding]:
+def root(host: CheckedHost) -> Iterator[Finding]:
     """Whether commands run as root."""
     user = host.ask("id", "-u")
     found = "no answer" if user is None else f"user {user}"
     yield host.finding("root", found, "user 0", user == "0", "run as root: BPF and namespaces need it")
 
 
-def system(host: Host, cpus_wanted: int = CPUS_WANTED) -> Iterator[Finding]:
+def system(host: CheckedHost, cpus_wanted: int = CPUS_WANTED) -> Iterator[Finding]:
     """Distribution, kernel, CPUs."""
     distribution = host.ask("sh", "-c", '. /etc/os-release && echo "$PRETTY_NAME"')
     yield host.finding("system", distribution or "unknown", "", True, "")
@@ -62,7 +62,7 @@ def system(host: Host, cpus_wanted: int = CPUS_WANTED) -> Iterator[Finding]:
     yield host.finding("CPUs", found, wanted, len(cpus) >= cpus_wanted, remedy, "warning")
 
 
-def clock_source(host: Host) -> Iterator[Finding]:
+def clock_source(host: CheckedHost) -> Iterator[Finding]:
     """What the kernel reads the time from."""
     source = host.ask("cat", "/sys/devices/system/clocksource/clocksource0/current_clocksource")
     remedy = "boot with clocksource=tsc if the CPU's is stable: others cost up to microseconds a reading"
@@ -70,7 +70,7 @@ def clock_source(host: Host) -> Iterator[Finding]:
     yield host.finding("clock source", source or "unknown", wanted, source in CLOCK_SOURCES_WANTED, remedy, "warning")
 
 
-def memory(host: Host) -> Iterator[Finding]:
+def memory(host: CheckedHost) -> Iterator[Finding]:
     """Memory, beside that of the paper's machines."""
     text = host.ask("cat", "/proc/meminfo") or ""
     kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
@@ -82,14 +82,14 @@ def memory(host: Host) -> Iterator[Finding]:
     yield host.finding("memory", f"{total:.1f} GB, {free:.1f} GB free", wanted, ok, remedy, "warning")
 
 
-def architecture(host: Host) -> Iterator[Finding]:
+def architecture(host: CheckedHost) -> Iterator[Finding]:
     """Whether the machine runs what is compiled here: the URLLC sender."""
     there, here = host.ask("uname", "-m"), platform.machine()
     remedy = f"use a machine with {here}, or run the workflow on one with {there}: the URLLC sender is compiled here"
     yield host.finding("architecture", there or "unknown", f"{here}, as here", there == here, remedy)
 
 
-def python(host: Host, wanted: tuple[int, int], remedy: str) -> Iterator[Finding]:
+def python(host: CheckedHost, wanted: tuple[int, int], remedy: str) -> Iterator[Finding]:
     """The interpreter's version."""
     answer = host.run([host.python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
     version = answer.stdout.strip()
@@ -98,7 +98,7 @@ def python(host: Host, wanted: tuple[int, int], remedy: str) -> Iterator[Finding
     yield host.finding("Python", found, ".".join(map(str, wanted)) + " or later", ok, remedy)
 
 
-def disk(host: Host, folder: str) -> Iterator[Finding]:
+def disk(host: CheckedHost, folder: str) -> Iterator[Finding]:
     """Room where a run puts its files: in `folder`, or where that would be made."""
     answer = host.ask("sh", "-c", _FREE, "sh", folder)
     free, _, mounted = (answer or "").partition(" ")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from upfml.bpf.xdpfeatures import BASIC
+from upfml.provision.checkedhost import CheckedHost
 from upfml.provision.finding import Finding, Verdict
-from upfml.provision.host import Host
 from upfml.testbed.ssh.inventory import Machine
 
 NATIVE_XDP_MTU_BYTES = 3498
@@ -19,7 +19,7 @@ _OFF = {1: "xdpdrv", 2: "xdpgeneric", 3: "xdpoffload"}
 """XDP_ATTACHED_* of linux/if_link.h, as `ip link set` calls the modes."""
 
 
-def device(host: Host, described: Machine) -> Iterator[Finding]:
+def device(host: CheckedHost, described: Machine) -> Iterator[Finding]:
     """Whether the device is there, up, and has an address."""
     links = _links(host)
     wanted = "up, with an IPv4 address"
@@ -37,7 +37,7 @@ def device(host: Host, described: Machine) -> Iterator[Finding]:
     yield host.finding(f"N3 {described.n3}", found, wanted, up and bool(addresses), remedy)
 
 
-def apart_from_ssh(host: Host, described: Machine, testbed: Mapping[str, Any]) -> Iterator[Finding]:
+def apart_from_ssh(host: CheckedHost, described: Machine, testbed: Mapping[str, Any]) -> Iterator[Finding]:
     """Whether SSH comes in by another device than N3: where N3's rate is limited, SSH would be, too."""
     with_ssh = [
         name
@@ -51,7 +51,7 @@ def apart_from_ssh(host: Host, described: Machine, testbed: Mapping[str, Any]) -
     yield host.finding("SSH comes in", found, f"not by {described.n3}, if that is limited", ok, remedy, "warning")
 
 
-def address_n6(host: Host, described: Machine) -> Iterator[Finding]:
+def address_n6(host: CheckedHost, described: Machine) -> Iterator[Finding]:
     """Whether the address that the UE's traffic goes to is the data network's."""
     there = {each["local"]: name for name, link in _links(host).items() for each in link["addr_info"]}
     ok = described.address_n6 in there
@@ -60,7 +60,7 @@ def address_n6(host: Host, described: Machine) -> Iterator[Finding]:
     yield host.finding(f"N6 {described.address_n6}", found, "an address of that machine", ok, remedy)
 
 
-def mtu(host: Host, described: Machine) -> Iterator[Finding]:
+def mtu(host: CheckedHost, described: Machine) -> Iterator[Finding]:
     """Whether packets are small enough for native XDP."""
     link = _links(host).get(described.n3)
     if link is None:
@@ -71,7 +71,7 @@ def mtu(host: Host, described: Machine) -> Iterator[Finding]:
     yield host.finding("N3's MTU", f"{link['mtu']} bytes", wanted, ok, remedy, "warning")
 
 
-def unoccupied(host: Host, described: Machine) -> Iterator[Finding]:
+def unoccupied(host: CheckedHost, described: Machine) -> Iterator[Finding]:
     """Whether there is no XDP program on it yet."""
     xdp = _links(host).get(described.n3, {}).get("xdp")
     if xdp is None:
@@ -80,11 +80,11 @@ def unoccupied(host: Host, described: Machine) -> Iterator[Finding]:
     programs = xdp.get("attached", [xdp])
     found = ", ".join(f"program {each['prog']['id']} ({_OFF.get(each['mode'], 'xdp')})" for each in programs)
     off = "`, `".join(f"ip link set dev {described.n3} {_OFF.get(each['mode'], 'xdp')} off" for each in programs)
-    remedy = f"end whoever put it there (`bpftool prog show` tells more), or take it off: `{off}`"
+    remedy = f"stop the program that put it there (`bpftool prog show` tells more), or take it off: `{off}`"
     yield host.finding("XDP on N3", found, "none", False, remedy)
 
 
-def modes(host: Host, described: Machine, wanted_mode: str) -> Iterator[Finding]:
+def modes(host: CheckedHost, described: Machine, wanted_mode: str) -> Iterator[Finding]:
     """Which XDP modes the driver says that it can do; `host` runs this project's code."""
     done = host.run([host.python, "-m", "upfml.bpf.xdpfeatures", described.n3])
     remedy = "set testbed.xdp_mode to auto, which takes what works, or generic; or use another network card"
@@ -103,7 +103,7 @@ def modes(host: Host, described: Machine, wanted_mode: str) -> Iterator[Finding]
     yield host.finding(check, found, wanted, BASIC in told["features"], remedy, otherwise)
 
 
-def _links(host: Host) -> dict[str, dict[str, Any]]:
+def _links(host: CheckedHost) -> dict[str, dict[str, Any]]:
     """What `ip` says of every device, by name. One without addresses is `{}` to some versions of ip."""
     links = host.ask_json("ip", "-json", "-details", "address", "show") or []
     return {link["ifname"]: {"addr_info": [], **link} for link in links if "ifname" in link}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from upfml.provision.checkedhost import SET_UP, CheckedHost
 from upfml.provision.finding import Finding, Verdict
-from upfml.provision.host import SET_UP, Host
 
 TOOLS = {  # and how each is asked for its version
     "mpstat": "-V",
@@ -42,7 +42,7 @@ ELEMENTS = PLAYER_ELEMENTS | FURTHER_ELEMENTS
 
 
 def tools(
-    host: Host, wanted: Mapping[str, str] = TOOLS, remedy: str = SET_UP, otherwise: Verdict = "failed"
+    host: CheckedHost, wanted: Mapping[str, str] = TOOLS, remedy: str = SET_UP, otherwise: Verdict = "failed"
 ) -> Iterator[Finding]:
     """Each tool's version."""
     for name, version_option in wanted.items():
@@ -54,14 +54,16 @@ def tools(
         yield host.finding(name, found, "any version", ok, remedy, otherwise)
 
 
-def encoder(host: Host) -> Iterator[Finding]:
+def encoder(host: CheckedHost) -> Iterator[Finding]:
     """Whether ffmpeg can encode the video."""
     ok = "libx264" in (host.ask("ffmpeg", "-hide_banner", "-encoders") or "")
     remedy = f"{SET_UP}, or install an ffmpeg that has it"
     yield host.finding("ffmpeg's encoder libx264", "there" if ok else "not there", "there", ok, remedy)
 
 
-def elements(host: Host, wanted: Mapping[str, str] = ELEMENTS, otherwise: Verdict = "failed") -> Iterator[Finding]:
+def elements(
+    host: CheckedHost, wanted: Mapping[str, str] = ELEMENTS, otherwise: Verdict = "failed"
+) -> Iterator[Finding]:
     """Elements of GStreamer."""
     for element, package in wanted.items():
         ok = host.run(["gst-inspect-1.0", "--exists", element]).returncode == 0
@@ -69,7 +71,7 @@ def elements(host: Host, wanted: Mapping[str, str] = ELEMENTS, otherwise: Verdic
         yield host.finding(f"GStreamer's {element}", "there" if ok else "not there", "there", ok, remedy, otherwise)
 
 
-def player(host: Host) -> Iterator[Finding]:
+def player(host: CheckedHost) -> Iterator[Finding]:
     """Whether the player starts: it wants GStreamer from Python."""
     done = host.run([host.python, "-m", "upfml.traffic.player", "--help"])
     found = "starts" if done.returncode == 0 else " ".join(done.stderr.split())[-200:]

@@ -1,4 +1,5 @@
-"""The method once more in plain Python, from the standards and the definitions alone: what the programs must equal.
+"""The method once more in plain Python, written from the standards and the definitions: what every program must equal.
 
-Written to be read, not to be fast: nothing of an experiment runs through it.
+It is written to be read, not to be fast. No experiment runs through it; tests and studies compare with it.
+It imports packets and model.
 """

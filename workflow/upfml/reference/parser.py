@@ -78,7 +78,7 @@ class _Ip(NamedTuple):
     first_fragment: bool
 
 
-class _Reader:
+class _HeaderReader:
     """Takes headers off a frame by the two rules above."""
 
     def __init__(self, frame: bytes) -> None:
@@ -118,7 +118,7 @@ class _Reader:
 
 def parse(frame: bytes) -> Parsed:
     """The outcome for an Ethernet frame of any length."""
-    reader = _Reader(frame)
+    reader = _HeaderReader(frame)
     try:
         outer = _outer(reader)
         teid, qfi = _gtpu(reader)
@@ -130,7 +130,7 @@ def parse(frame: bytes) -> Parsed:
     return Parsed("flow", also, packet, tuple(reader.headers), tuple(reader.ends[:-1]))
 
 
-def _outer(reader: _Reader) -> _Ip:
+def _outer(reader: _HeaderReader) -> _Ip:
     """Ethernet to the UDP header that announces GTP-U."""
     reader.part = "outer"
     ethertype = int.from_bytes(reader.take(14)[12:])
@@ -161,7 +161,7 @@ def _outer(reader: _Reader) -> _Ip:
     return ip
 
 
-def _gtpu(reader: _Reader) -> tuple[int, int]:
+def _gtpu(reader: _HeaderReader) -> tuple[int, int]:
     """The TEID and QFI of a G-PDU (TS 29.281, sections 5.1 and 5.2)."""
     reader.part = "gtpu"
     flags, kind, length, teid = struct.unpack("!BBHI", reader.take(8))
@@ -197,7 +197,7 @@ def _gtpu(reader: _Reader) -> tuple[int, int]:
     return teid, qfi
 
 
-def _inner(reader: _Reader, teid: int, qfi: int) -> tuple[_Ip, Packet]:
+def _inner(reader: _HeaderReader, teid: int, qfi: int) -> tuple[_Ip, Packet]:
     """The T-PDU, which names its IP version itself, to the TCP or UDP header."""
     reader.part = "inner"
     version = reader.peek() >> 4
@@ -227,7 +227,7 @@ def _inner(reader: _Reader, teid: int, qfi: int) -> tuple[_Ip, Packet]:
     return ip, Packet(src, src_port, dst, dst_port, ip.payload, teid, qfi, ip.length, **tcp)
 
 
-def _ipv4(reader: _Reader) -> _Ip:
+def _ipv4(reader: _HeaderReader) -> _Ip:
     header = reader.take(20)
     version, header_bytes = header[0] >> 4, (header[0] & 0x0F) * 4
     length, _, fragment, _, protocol = struct.unpack_from("!HHHBB", header, 2)
@@ -242,7 +242,7 @@ def _ipv4(reader: _Reader) -> _Ip:
     return _Ip(header[12:16], header[16:20], length, protocol, more)
 
 
-def _ipv6(reader: _Reader) -> _Ip:
+def _ipv6(reader: _HeaderReader) -> _Ip:
     header = reader.take(40)
     version, (payload_bytes, following) = header[0] >> 4, struct.unpack_from("!HB", header, 4)
     if version != 6:

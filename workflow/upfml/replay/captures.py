@@ -35,8 +35,8 @@ Tell = Callable[[str], None]
 """Is told once a second how far a replay is."""
 
 
-def run(capture: CaptureFile, arms: Mapping[str, feed.Arm], tell: Tell) -> dict[str, Any]:
-    """Every packet of a capture through every arm: what the capture is, and the counters of each arm.
+def run(capture: CaptureFile, replayed: Mapping[str, feed.ReplayedProgram], tell: Tell) -> dict[str, Any]:
+    """Every packet of a capture through every program: what the capture is, and the counters of each program.
 
     Raises UserError when the capture is cut short, holds no packet that the programs follow, or events are lost.
     """
@@ -45,8 +45,8 @@ def run(capture: CaptureFile, arms: Mapping[str, feed.Arm], tell: Tell) -> dict[
     began = told = time.monotonic()
     cpu_began = time.process_time()
     while records := capture.read(batch, feed.BATCH_PACKETS):
-        for arm in arms.values():
-            arm.run(batch, records)
+        for program in replayed.values():
+            program.run(batch, records)
         now = time.monotonic()
         if now - told >= _PROGRESS_S:
             told = now
@@ -54,7 +54,7 @@ def run(capture: CaptureFile, arms: Mapping[str, feed.Arm], tell: Tell) -> dict[
                 f"{capture.path}: {totals.file_bytes / capture.size_bytes:.0%}, {totals.packets:,} packets, "
                 f"{totals.packets / (now - began):,.0f} a second"
             )
-    counters = {name: arm.end() for name, arm in arms.items()}
+    counters = {name: program.end() for name, program in replayed.items()}
     took_s, cpu_s = time.monotonic() - began, time.process_time() - cpu_began
     seen = counters["collector"]
     if not seen["flow"]:
@@ -71,7 +71,7 @@ def run(capture: CaptureFile, arms: Mapping[str, feed.Arm], tell: Tell) -> dict[
         "frames_cut": totals.frames_cut,
         "frames_too_short": totals.frames_too_short,
         "flows": seen["flow_new"],  # one that was evicted from the flow table and came back counts again
-        "events_lost": sum(of_arm["event_lost"] for of_arm in counters.values()),
+        "events_lost": sum(counted["event_lost"] for counted in counters.values()),
         "counters": counters,
         "took_s": round(took_s, 3),
         "cpu_s": round(cpu_s, 3),  # of one CPU: less than took_s when others work on it, too
@@ -119,12 +119,16 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
             windows(decided.rename(columns={"t_packet_ns": "t_close_ns"})[list(tables.CLOSED_WINDOWS.columns)])
             classes.update(decided["predicted"].tolist())
 
-        arms = {
-            "collector": feed.Arm(collect, collect.load("collect"), "packets", events.PACKET_EVENT, take_packets),
-            "classifier": feed.Arm(classifier, programs[0], "decisions", events.DECISION_EVENT, take_decisions),
+        replayed = {
+            "collector": feed.ReplayedProgram(
+                collect, collect.load("collect"), "packets", events.PACKET_EVENT, take_packets
+            ),
+            "classifier": feed.ReplayedProgram(
+                classifier, programs[0], "decisions", events.DECISION_EVENT, take_decisions
+            ),
         }
         summary = {
-            **run(capture, arms, tell),
+            **run(capture, replayed, tell),
             "windows": classes.total(),
             "decisions": {name: classes[label] for label, name in CLASS_NAMES.items()},
             "model": str(model),
@@ -145,14 +149,14 @@ def _definition(model: Path) -> Definition:
     """The windows and the unit of IATs that a converted model was trained with."""
     if not (model / "parts.json").is_file():
         raise UserError(
-            f"{model} is no converted model: it has no parts.json",
+            f"{model} is not a converted model: it has no parts.json",
             "give a folder that the workflow made, e.g. results/convert/depth10-trees10",
         )
     parts = files.read_json(model / "parts.json")
     try:
         return Definition(parts["window_ns"], parts["iat_unit_ns"])
     except KeyError as error:
-        raise UserError(f"{model}/parts.json does not say {error}", f"remove {model} and convert it again") from error
+        raise UserError(f"{model}/parts.json lacks {error}", f"remove {model} and convert it again") from error
 
 
 @contextlib.contextmanager
@@ -198,9 +202,9 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
                         )
                 packets(events.packets_table(rows))
 
-            arm = feed.Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, take)
+            program = feed.ReplayedProgram(module, module.load("collect"), "packets", events.PACKET_EVENT, take)
             with CaptureFile(Path(described["file"]), plain=described.get("plain", False)) as capture:
-                summaries.append({**run(capture, {"collector": arm}, tell), "label": described["label"]})
+                summaries.append({**run(capture, {"collector": program}, tell), "label": described["label"]})
     labels = [config["replay"][number]["label"] for number in seen.values()]
     files.write(_flows(seen, labels), out / "flows.parquet", tables.FLOWS)
     received = sum(summary["counters"]["collector"]["event_sent"] for summary in summaries)

@@ -28,7 +28,7 @@ Take = Callable[[np.ndarray], None]
 """Gets events (shape (n,), n > 0), many at a time and in order."""
 
 
-class Arm:
+class ReplayedProgram:
     """A program in the kernel, the packets run through it, and what it hands to user space."""
 
     def __init__(self, module: Module, program: Program, table: str, event: np.dtype, take: Take) -> None:
@@ -76,8 +76,8 @@ def collect(packets: pd.DataFrame, definition: Definition, flow_table: FlowTable
     """
     module = collector(definition, flow_table, replay=True)
     with one_cpu():
-        arm = Arm(module, module.load("collect"), "packets", events.PACKET_EVENT, take)
-        return _feed(arm, frames.batches(packets, BATCH_PACKETS))
+        replayed = ReplayedProgram(module, module.load("collect"), "packets", events.PACKET_EVENT, take)
+        return _feed(replayed, frames.batches(packets, BATCH_PACKETS))
 
 
 def classify(
@@ -99,12 +99,12 @@ def decide(module: Module, program: Program, batches: Iterable[np.ndarray]) -> t
     """
     taken = [np.empty(0, events.DECISION_EVENT)]
     with one_cpu():
-        counters = _feed(Arm(module, program, "decisions", events.DECISION_EVENT, taken.append), batches)
+        counters = _feed(ReplayedProgram(module, program, "decisions", events.DECISION_EVENT, taken.append), batches)
     decisions = np.concatenate(taken)
     return events.decisions_table(decisions, decisions["t_label_ns"]), counters
 
 
-def _feed(arm: Arm, batches: Iterable[np.ndarray]) -> dict[str, int]:
+def _feed(replayed: ReplayedProgram, batches: Iterable[np.ndarray]) -> dict[str, int]:
     for batch in batches:
-        arm.run(batch, len(batch))
-    return arm.end()
+        replayed.run(batch, len(batch))
+    return replayed.end()

@@ -1,4 +1,4 @@
-"""From tables to answers: metrics, the comparison with the paper, pages, figures and the archive.
+"""From tables to answers: metrics, the comparison with the paper, pages, figures, the archive and tables of the manual.
 
-It imports studies and what is below.
+It reads what a run has written and measures nothing. It imports base, arms, packets, model and studies.
 """

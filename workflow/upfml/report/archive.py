@@ -99,8 +99,8 @@ def code(root: Path) -> list[str]:
     done = subprocess.run(git, capture_output=True, text=True)
     if done.returncode:
         raise UserError(
-            f"{root} is no git clone, so that nobody knows what belongs to the project",
-            "make an archive in a clone; an archive itself can only be drawn from",
+            f"{root} is not a git clone, so it is unknown which files belong to the project",
+            "make the archive in a clone; from an archive one can only draw figures",
         )
     return [path for path in done.stdout.splitlines() if (root / path).exists()]
 

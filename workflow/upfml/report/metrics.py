@@ -1,4 +1,4 @@
-"""From the tables of the runs to one number per arm, trial and metric, and to intervals over the trials.
+"""From the tables of the runs to one number per arm, trial and metric.
 
 In: turn_decisions, turn_samples and turns (tables.py); scores.json of the training. Out: table `metrics`, in which
 every number has the XDP mode of its turn (`with_modes`); until then rows have COLUMNS.
@@ -17,7 +17,7 @@ The first is the sum of the parts of PARTS; the last has one more where the clas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
-from scipy import stats
 
-from upfml.arms import Arm
+from upfml.arms import NONE, Arm, Arms
 from upfml.base import files, tables, xdpmode
 from upfml.base.classes import CLASS_NAMES
 from upfml.base.errors import UserError
+from upfml.base.statistics import Estimate
 from upfml.base.tables import METRICS
 from upfml.model.baselines import Baselines
 
@@ -60,21 +60,17 @@ _IN_KERNEL = {
 }
 
 CPU_SHARES = ["usr", "sys", "soft", "total"]
-CONFIDENCE = 0.95
-BOOTSTRAP_FROM = 8
-"""Trials; of fewer a bootstrap knows little more than their range."""
-_RESAMPLES = 9_999
 _DEGREES_OF_FREEDOM = 10
 """That must be left to fit what depends on traffic."""
 
 
-def parts(arm: str) -> dict[str, tuple[str, str]]:
+def parts(arm: Arm) -> dict[str, tuple[str, str]]:
     """The steps of an arm's way from arrival to user space, in order: name → the stamps between which each lies.
 
     `parse` is parsing and, where a collector does that, the IAT; `delivery` is the way of an event to its reader, with
     the reader's waking and its wait for a CPU.
     """
-    return _IN_KERNEL if Arm.parse(arm).kind == "kernel" else _IN_USER_SPACE
+    return _IN_KERNEL if arm.kind == "kernel" else _IN_USER_SPACE
 
 
 def gather(paths: Iterable[Path | str], schema: pa.DataFrameSchema) -> pd.DataFrame:
@@ -82,14 +78,9 @@ def gather(paths: Iterable[Path | str], schema: pa.DataFrameSchema) -> pd.DataFr
     return pd.concat([files.read(path, schema) for path in paths], ignore_index=True)
 
 
-def classifying(frame: pd.DataFrame) -> list[str]:
-    """The arms in `frame` (column arm) that classify, in their order there."""
-    return [arm for arm in frame["arm"].unique() if Arm.parse(arm).classifies]
-
-
-def require_arms(frame: pd.DataFrame, arms: Sequence[str]) -> None:
+def require_arms(frame: pd.DataFrame, arms: Iterable[Arm]) -> None:
     """Raises UserError when an arm has no row in `frame` (column arm)."""
-    missing = [arm for arm in arms if arm not in set(frame["arm"])]
+    missing = [arm.name for arm in arms if arm.name not in set(frame["arm"])]
     if missing:
         raise UserError(
             f"nothing was recorded in arm {', '.join(missing)}",
@@ -133,28 +124,29 @@ def loss_pct(turns: pd.DataFrame) -> float | None:
     return 100 * lost / (lost + received) if lost + received else None
 
 
-def from_runs(decisions: pd.DataFrame, samples: pd.DataFrame, turns: pd.DataFrame) -> pd.DataFrame:
+def from_runs(arms: Arms, decisions: pd.DataFrame, samples: pd.DataFrame, turns: pd.DataFrame) -> pd.DataFrame:
     """Rows of table `metrics` of the measured runs.
 
-    Takes what `gather` returns. Accuracies are in %, times in ns, CPU shares in % of all CPUs. Raises UserError when a
-    classifying arm decided nothing in a turn, or saw windows of one class only in all of them.
+    `arms` are those of the configuration; the rest is what `gather` returns. Accuracies are in %, times in ns, CPU
+    shares in % of all CPUs. Raises UserError when a classifying arm decided nothing in a turn, or saw windows of one
+    class only in all of them.
     """
     decided = set(decisions[RUN].drop_duplicates().itertuples(index=False, name=None))
     for arm, trial in turns[RUN].itertuples(index=False, name=None):
-        if Arm.parse(arm).classifies and (arm, trial) not in decided:
+        if arms[arm].classifies and (arm, trial) not in decided:
             raise UserError(
                 f"arm {arm} classified nothing in trial {trial}",
                 "lengthen runs.turn_s in config.yaml: a flow is classified from its second closed window on",
             )
     measured = pd.concat(
-        [from_decisions(decisions), _per_run(samples, _sample_metrics), _per_run(turns, _turn_metrics)],
+        [from_decisions(arms, decisions), _per_run(samples, _sample_metrics), _per_run(turns, _turn_metrics)],
         ignore_index=True,
     )
     derived = [_direct_cost(measured), _over_forwarding(measured), at_equal_traffic(measured)]
     return pd.concat([measured, *derived], ignore_index=True)
 
 
-def from_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
+def from_decisions(arms: Arms, decisions: pd.DataFrame) -> pd.DataFrame:
     """Rows of table `metrics` of what `gather` returns for table decisions: accuracies (%), counts and times (ns).
 
     Raises UserError when an arm saw windows of one class only. A single turn may: it has no balanced accuracy then.
@@ -167,15 +159,15 @@ def from_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
                 f"arm {arm} classified no window of class {missing}, so its accuracy would mean nothing",
                 "raise runs.turn_s, runs.trials_per_batch or traffic.video.clients in config.yaml",
             )
-    return _per_run(decisions, _decision_metrics)
+    return _per_run(decisions, partial(_decision_metrics, arms))
 
 
-def from_baselines(decisions: pd.DataFrame, baselines: Baselines) -> pd.DataFrame:
+def from_baselines(arms: Arms, decisions: pd.DataFrame, baselines: Baselines) -> pd.DataFrame:
     """Rows of table `metrics` of what one threshold scores on the windows that arms decided on (%).
 
     Not of arms that send only changes: of most of their windows the features are not known.
     """
-    told = decisions[[Arm.parse(arm).emit == "every" for arm in decisions["arm"]]]
+    told = decisions[decisions["arm"].isin(arms.telling_every.names)]
     said = told.assign(predicted=baselines.one_threshold(told))
     counts = {run: confusion(mine) for run, mine in said.groupby(RUN)}
     rows = [(*run, "one_threshold_accuracy", 100 * found.trace() / found.sum(), "%") for run, found in counts.items()]
@@ -253,10 +245,10 @@ def _direct_cost(metrics: pd.DataFrame) -> pd.DataFrame:
 def _over_forwarding(metrics: pd.DataFrame) -> pd.DataFrame:
     """What arms cost in CPU time over forwarding alone in the same trial, for each packet and each decision."""
     wide = _wide(metrics, ["cpu_busy_mean", "cpus", "packets", "decisions", "seconds"])
-    if "none" not in wide.index.get_level_values("arm"):
+    if NONE.name not in wide.index.get_level_values("arm"):
         return tables.empty(METRICS)[COLUMNS]
-    over = wide.drop("none", level="arm")
-    alone = wide.xs("none", level="arm")["cpu_busy_mean"]
+    over = wide.drop(NONE.name, level="arm")
+    alone = wide.xs(NONE.name, level="arm")["cpu_busy_mean"]
     points = over["cpu_busy_mean"] - alone.reindex(over.index.get_level_values("trial")).to_numpy()
     ns_per_s = points / 100 * over["cpus"] * 1e9
     over["cpu_over_forwarding"] = ns_per_s / over["packets"]
@@ -293,10 +285,10 @@ def _sample_metrics(samples: pd.DataFrame) -> list[tuple[str, float, str]]:
     found = []
     for share in CPU_SHARES:
         found += _distribution(f"cpu_{share}", whole[f"{share}_pct"], "%")
-    cpus = mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()
-    found.append(("cpus", float(cpus), "CPUs"))
+    count = mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()
+    found.append(("cpus", float(count), "CPUs"))
     classifier = samples[(samples["source"] == "pidstat") & (samples["entity"] == "classifier")]["usr_pct"].mean()
-    own_usr = classifier / cpus if classifier == classifier else 0.0  # NaN where there is none
+    own_usr = classifier / count if classifier == classifier else 0.0  # NaN where there is none
     found.append(("cpu_others_usr", float(whole["usr_pct"].mean() - own_usr), "%"))
     for name, source, entity, column, unit in (
         ("cpu_busy", "procstat", "cpu-all", "busy_pct", "%"),
@@ -320,7 +312,7 @@ def _distribution(name: str, values: pd.Series[float], unit: str) -> list[tuple[
     ]
 
 
-def _decision_metrics(decisions: pd.DataFrame) -> list[tuple[str, float, str]]:
+def _decision_metrics(arms: Arms, decisions: pd.DataFrame) -> list[tuple[str, float, str]]:
     counts = confusion(decisions)
     by_class = counts.sum(axis=1)
     found = [
@@ -331,8 +323,9 @@ def _decision_metrics(decisions: pd.DataFrame) -> list[tuple[str, float, str]]:
     ]
     if by_class.all():
         found.append(("balanced_accuracy", 100 * float(np.mean(counts.diagonal() / by_class)), "%"))
+    steps = parts(arms[decisions["arm"].iloc[0]])
     times = {name: latency_ns(decisions, name) for name in LATENCIES}
-    times |= {f"part_{name}": _elapsed(decisions, *stamps) for name, stamps in parts(decisions["arm"].iloc[0]).items()}
+    times |= {f"part_{name}": _elapsed(decisions, *stamps) for name, stamps in steps.items()}
     for name, elapsed in times.items():
         found += [
             (f"{name}_mean", float(elapsed.mean()), "ns"),
@@ -343,67 +336,15 @@ def _decision_metrics(decisions: pd.DataFrame) -> list[tuple[str, float, str]]:
     return found
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval; `low` and `high` are None where one trial gives none.
-
-    `trials` is 0 for what no trial measured (offline scores).
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    trials: int
-
-
-def by_trial(metrics: pd.DataFrame, arm: str, metric: str) -> pd.Series[float]:
+def by_trial(metrics: pd.DataFrame, arm: Arm, metric: str) -> pd.Series[float]:
     """One metric of one arm, indexed by trial; empty where the arm has no such metric."""
-    chosen = metrics[(metrics["arm"] == arm) & (metrics["metric"] == metric)]
+    chosen = metrics[(metrics["arm"] == arm.name) & (metrics["metric"] == metric)]
     return chosen.set_index("trial")["value"].sort_index()
 
 
-def mean_over_trials(values: pd.Series[float], within: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:
-    """Mean of one value per trial and its 95 % interval, cut to the values that are possible (`within`).
-
-    The interval is a bootstrap over the trials, bias-corrected and accelerated (Efron 1987); of fewer trials than
-    BOOTSTRAP_FROM it is Student's t. A difference of two arms is taken per trial first (`a - b`, matched by index): the
-    arms of a trial had their turns side by side.
-    """
-    values = values.dropna()
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Estimate(mean, None, None, len(values))
-    if np.ptp(values) == 0:
-        return Estimate(mean, mean, mean, len(values))
-    if len(values) < BOOTSTRAP_FROM:
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values))
-        low, high = mean - half, mean + half
-    else:
-        interval = stats.bootstrap(
-            (values.to_numpy(),), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, rng=0
-        ).confidence_interval
-        low, high = float(interval.low), float(interval.high)
-    return Estimate(mean, max(low, within[0]), min(high, within[1]), len(values))
-
-
-def difference(a: Estimate, b: Estimate) -> Estimate:
-    """`a` minus `b`, measured independently, with the interval that both of theirs imply.
-
-    Method: MOVER (Zou and Donner 2008, after Newcombe 1998): distances to the bounds are added in quadrature.
-    """
-    value = a.value - b.value
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return Estimate(value, None, None, b.trials)
-    below = float(np.hypot(a.value - a.low, b.high - b.value))
-    above = float(np.hypot(a.high - a.value, b.value - b.low))
-    return Estimate(value, value - below, value + above, b.trials)
-
-
-def ratio_over_trials(numerator: pd.Series[float], denominator: pd.Series[float]) -> Estimate:
-    """Geometric mean of the ratio per trial, and its interval on the logarithm. Both have one value > 0 per trial."""
-    logarithm = mean_over_trials((numerator / denominator).map(np.log))
-    low, high = (None if bound is None else float(np.exp(bound)) for bound in (logarithm.low, logarithm.high))
-    return Estimate(float(np.exp(logarithm.value)), low, high, logarithm.trials)
+def cpus(metrics: pd.DataFrame) -> int:
+    """Of the machine that was measured."""
+    return int(metrics.loc[metrics["metric"] == "cpus", "value"].max())
 
 
 def offline(score: dict[str, Any]) -> Estimate:

@@ -1,4 +1,5 @@
-"""The measured runs: an agent on the UPF, the meter beside it, and the trials in which arms take turns.
+"""Measured runs: traces, which one arm records, and trials, in which all arms take turns on the same traffic.
 
-It imports traffic, testbed, provision and what is below these.
+The agent (agent.py) is the process on the UPF that loads an arm; agentprocess.py starts and tells it. The meter samples
+the machine beside it. It imports base, arms, bpf, packets, classify, testbed, provision and traffic.
 """

@@ -76,7 +76,7 @@ class Forgetful(Protocol):
 
 
 @dataclass(frozen=True)
-class Arm:
+class LoadedArm:
     """A program on N3 and what is done with its events."""
 
     module: Module
@@ -97,42 +97,44 @@ def _lost(module: Module) -> Callable[[], int]:
     return lambda: module.counters()["event_lost"]
 
 
-def collect(job: Job) -> Arm:
+def collect(job: Job) -> LoadedArm:
     """The arm `collect`: nothing is classified, nothing kept."""
     module, programs = _collector(job)
-    return Arm(module, programs, job.delivery.open(module, {"packets": Dropper(events.PACKET_EVENT)}), {}, dict)
+    return LoadedArm(module, programs, job.delivery.open(module, {"packets": Dropper(events.PACKET_EVENT)}), {}, dict)
 
 
-def capture(job: Job) -> Arm:
+def capture(job: Job) -> LoadedArm:
     """The training trace."""
     recorder = PacketRecorder()
     module, programs = _collector(job)
-    return Arm(module, programs, job.delivery.open(module, {"packets": recorder}), {"packets": recorder}, dict)
+    return LoadedArm(module, programs, job.delivery.open(module, {"packets": recorder}), {"packets": recorder}, dict)
 
 
-def user(job: Job) -> Arm:
+def user(job: Job) -> LoadedArm:
     """The arm `user`."""
     module, programs = _collector(job)
     classifier = UserClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
     consumer = job.delivery.open(module, {"packets": classifier})
-    return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
+    return LoadedArm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
 
-def native(job: Job) -> Arm:
+def native(job: Job) -> LoadedArm:
     """The arm `native`."""
     module, programs = _collector(job)
     classifier = NativeClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
     consumer = NativeRing(module, "packets", classifier, job.delivery.delay_ms / 1e3)
-    return Arm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
+    return LoadedArm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
 
-def afxdp(job: Job) -> Arm:
+def afxdp(job: Job) -> LoadedArm:
     """The arm `afxdp`."""
     plane = AfXdp(job.needed_model, job.definition, job.arm.when, job.uplink)
-    return Arm(plane.module, [plane.program], plane, {"decisions": plane}, lambda: plane.counts, [plane], plane=plane)
+    return LoadedArm(
+        plane.module, [plane.program], plane, {"decisions": plane}, lambda: plane.counts, [plane], plane=plane
+    )
 
 
-def in_kernel(job: Job) -> Arm:
+def in_kernel(job: Job) -> LoadedArm:
     """The arm `kernel`."""
     module, programs = kernel.load(
         job.needed_model,
@@ -145,7 +147,7 @@ def in_kernel(job: Job) -> Arm:
     )
     decisions = kernel.DecisionRecorder(module)
     consumer = job.delivery.open(module, {"decisions": decisions})
-    return Arm(module, programs, consumer, {"decisions": decisions}, dict, [decisions])
+    return LoadedArm(module, programs, consumer, {"decisions": decisions}, dict, [decisions])
 
 
 class _Together:
@@ -161,7 +163,7 @@ class _Together:
             reader.take(events)
 
 
-def exactness(job: Job) -> Arm:
+def exactness(job: Job) -> LoadedArm:
     """Kernel and user space, in Python and C, classify the same packets, which are kept: for studies/exactness.py."""
     delivery = replace(job.delivery, pages=_EXACTNESS_PAGES)
     module, programs = kernel.load(
@@ -175,7 +177,7 @@ def exactness(job: Job) -> Arm:
     packets, decisions = PacketRecorder(), kernel.DecisionRecorder(module)
     python = UserClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
     c = NativeClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
-    return Arm(
+    return LoadedArm(
         module,
         programs,
         delivery.open(module, {"packets": _Together(packets, python, c), "decisions": decisions}),
@@ -185,7 +187,7 @@ def exactness(job: Job) -> Arm:
     )
 
 
-ARMS: dict[str, Callable[[Job], Arm]] = {
+LOADERS: dict[str, Callable[[Job], LoadedArm]] = {
     "capture": capture,
     "collect": collect,
     "user": user,
@@ -200,7 +202,7 @@ ARMS: dict[str, Callable[[Job], Arm]] = {
 class _Agent:
     """An arm that is loaded."""
 
-    def __init__(self, job: Job, arm: Arm) -> None:
+    def __init__(self, job: Job, arm: LoadedArm) -> None:
         self._job, self._arm = job, arm
         self._attachment: xdp.Attachment | None = None
         self._xdp_mode = ""
@@ -265,7 +267,7 @@ class _Agent:
 def run(job: Job) -> None:
     """Do the job until it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who tells us
-    agent = _Agent(job, ARMS[job.arm.kind](job))
+    agent = _Agent(job, LOADERS[job.arm.kind](job))
     words: SimpleQueue[str] = SimpleQueue()
 
     def listen() -> None:

@@ -1,4 +1,4 @@
-"""What the machine does during a run, once a second: mpstat, pidstat, /proc/stat and psutil (paper, figures 6 and 7).
+"""What the machine does during a run, once a second: mpstat, pidstat and /proc/stat (paper, figures 6 and 7).
 
 During the run raw readings go to a folder; `table` turns them into rows afterwards.
 """
@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any
 
 import pandas as pd
-import psutil
 
 from upfml.base import files, tables
 from upfml.testbed.host import LocalHost, stop
@@ -34,7 +33,6 @@ class Sampler:
         """`processes`: name -> pid of those to watch; `classifier` is the agent."""
         self._folder = folder
         self._processes = dict(processes)
-        self._psutil = {name: psutil.Process(pid) for name, pid in self._processes.items()}
         self._readings: list[dict[str, Any]] = []
         self._over = Event()
         self._thread = Thread(target=self._read_every_second, daemon=True)
@@ -58,8 +56,7 @@ class Sampler:
         next_s = time.monotonic()
         while not self._over.wait(max(0.0, next_s - time.monotonic())):
             next_s += 1.0
-            reading = {"t_s": time.monotonic(), "stat": _proc_stat(), "processes": self._process_times()}
-            self._readings.append(reading)
+            self._readings.append({"t_s": time.monotonic(), "stat": _proc_stat()})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,21 +66,6 @@ class Sampler:
         for tool in self._tools:
             stop(tool, by=signal.SIGINT)  # mpstat closes its JSON on Ctrl-C only
         files.write_json(self._readings, self._folder / "procstat.json")
-
-    def _process_times(self) -> dict[str, dict[str, float]]:
-        times = {}
-        for name, process in self._psutil.items():
-            try:
-                with process.oneshot():
-                    cpu, switches = process.cpu_times(), process.num_ctx_switches()
-            except psutil.NoSuchProcess:
-                continue
-            times[name] = {
-                "usr_s": cpu.user,
-                "sys_s": cpu.system,
-                "context_switches": switches.voluntary + switches.involuntary,
-            }
-        return times
 
 
 def _proc_stat() -> dict[str, Any]:
@@ -204,17 +186,4 @@ def _reading_rows(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     **({"context_switches_per_s": switches / seconds} if cpu == "cpu-all" else {}),
                 )
             )
-        for name, now in after["processes"].items():
-            if name in before["processes"]:
-                then = before["processes"][name]
-                rows.append(
-                    _row(
-                        "psutil",
-                        second,
-                        name,
-                        100.0 * (now["usr_s"] - then["usr_s"]) / seconds,
-                        100.0 * (now["sys_s"] - then["sys_s"]) / seconds,
-                        context_switches_per_s=(now["context_switches"] - then["context_switches"]) / seconds,
-                    )
-                )
     return rows

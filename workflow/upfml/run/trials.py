@@ -25,9 +25,9 @@ from scipy import stats
 
 from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
 from upfml.base import files, provenance, tables, xdpmode
+from upfml.base.statistics import CONFIDENCE
 from upfml.provision import IDLE_WANTED_PCT
-from upfml.report.metrics import CONFIDENCE
-from upfml.run import experiment
+from upfml.run import steps
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.run.meter import MeterProcess
 from upfml.testbed.bed import Bed, bed_of
@@ -52,7 +52,7 @@ def in_batch(config: Mapping[str, Any], batch: int) -> range:
 def order_of_arms(config: Mapping[str, Any], trial: int) -> list[Arm]:
     """The arms in the order of their turns, drawn for this trial: drift of the machine hits no arm by its place."""
     arms = list(Arms.of(config["arms"]))
-    random = np.random.default_rng(experiment.trial_seed(config, trial))
+    random = np.random.default_rng(steps.trial_seed(config, trial))
     return [arms[at] for at in random.permutation(len(arms))]
 
 
@@ -162,22 +162,22 @@ class _Trials:
     ) -> None:
         self._config, self._bed, self._meter, self._agents = config, bed, meter, agents
         self._ladder, self._control, self._out = ladder, control, out
-        self._reports = {arm: _Report() for arm in [NONE, *agents]}
+        self._reports = {arm: _AgentTotals() for arm in [NONE, *agents]}
 
     def __call__(self, number: int) -> _Trial:
         runs, order = self._config["runs"], order_of_arms(self._config, number)
         log.info("trial %d: %s", number, ", ".join(arm.name for arm in order))
-        idle_pct = experiment.wait_for_idle(self._meter)
+        idle_pct = steps.wait_for_idle(self._meter)
         rates = self._config["testbed"]["n3_rate_mbit_s"] or [None]
         rate = rates[number % len(rates)]
         self._bed.limit_n3(rate)
         turn_s = runs["warmup_s"] + runs["turn_s"] + _CHANGE_S
-        traffic = experiment.session(
-            self._config, self._bed, seed=experiment.trial_seed(self._config, number), ladder=self._ladder,
+        traffic = steps.session(
+            self._config, self._bed, seed=steps.trial_seed(self._config, number), ladder=self._ladder,
             control=self._control, work=self._out / "work", duration_s=runs["settle_s"] + turn_s * len(order),
         )  # fmt: skip
         with traffic:
-            experiment.keep_going(runs["settle_s"], traffic.tend)
+            steps.keep_going(runs["settle_s"], traffic.tend)
             turns = [self._turn(number, place, arm, traffic) for place, arm in enumerate(order)]
         frame = pd.DataFrame(turns).assign(trial=number, idle_before_pct=idle_pct, n3_rate_mbit_s=rate)
         frame["noise"] = [noise(turn) for _, turn in frame.iterrows()]
@@ -190,13 +190,13 @@ class _Trials:
         if agent:
             agent.attach()
             tend, processes = [traffic.tend, agent.check], processes | {"classifier": agent.pid}
-        experiment.keep_going(runs["warmup_s"], *tend)
+        steps.keep_going(runs["warmup_s"], *tend)
         with self._meter.sampling(self._out / "sampling" / f"{arm.name}_{trial}", processes):
             begin = self._reading(agent)
-            experiment.keep_going(runs["turn_s"], *tend)
+            steps.keep_going(runs["turn_s"], *tend)
             end = self._reading(agent)
-            experiment.keep_going(_LAST_SECOND_S, *tend)
-        report = _Report.of(agent.detach()) if agent else _Report()
+            steps.keep_going(_LAST_SECOND_S, *tend)
+        report = _AgentTotals.of(agent.detach()) if agent else _AgentTotals()
         before, self._reports[arm] = self._reports[arm], report
         cpu_mhz = end.pop("cpu_mhz")
         spent = {key: value - begin[key] for key, value in end.items()}
@@ -218,7 +218,7 @@ class _Trials:
 
 
 @dataclass(frozen=True)
-class _Report:
+class _AgentTotals:
     """What a turn's row holds of an agent's report; cumulative."""
 
     received: int = 0
@@ -228,7 +228,7 @@ class _Report:
     run_cnt: int = 0
 
     @classmethod
-    def of(cls, report: Mapping[str, Any]) -> _Report:
+    def of(cls, report: Mapping[str, Any]) -> _AgentTotals:
         events = loss(report)
         untold = report["counters"]["decision_untold"]
         return cls(int(events["received"]), int(events["lost"]), untold, report["run_time_ns"], report["run_cnt"])
@@ -256,5 +256,5 @@ def _decisions(work: Path, arm: Arm, trials: Sequence[_Trial], warmup_ns: int) -
     for trial in trials:
         turn = trial.turns.set_index("arm").loc[arm.name]
         rows = made[made["t_packet_ns"].between(turn["start_ns"] - early_ns, turn["end_ns"])]
-        parts.append(experiment.label(rows, trial.flows).assign(arm=arm.name, trial=trial.number))
+        parts.append(steps.label(rows, trial.flows).assign(arm=arm.name, trial=trial.number))
     return tables.typed(pd.concat(parts, ignore_index=True), tables.TURN_DECISIONS)

@@ -1,4 +1,4 @@
-"""Questions that are asked of the programs and of the runs, a module or a package each; each ends in a table.
+"""Questions to the programs and to the runs. Each is a module or a package here, and ends in a table or a JSON file.
 
-It imports run, replay, traffic and what is below these.
+It imports base, arms, bpf, packets, model, reference, classify, testbed, traffic, replay and run.
 """

@@ -100,7 +100,7 @@ def _with_flood(packets: pd.DataFrame, seed: int, flood: int) -> tuple[np.ndarra
 def _decisions(
     records: np.ndarray, model: Path, definition: Definition, table: FlowTable
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The kernel's decisions on records, and its counters (feed.Arm.end)."""
+    """The kernel's decisions on records, and its counters (feed.ReplayedProgram.end)."""
     module, programs = kernel.load(model, definition, "window", table, replay=True)
     batches = (records[start : start + feed.BATCH_PACKETS] for start in range(0, len(records), feed.BATCH_PACKETS))
     return feed.decide(module, programs[0], batches)

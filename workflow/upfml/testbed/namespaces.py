@@ -274,7 +274,7 @@ def _lock(prefix: str) -> IO[str]:
     foreign = [] if path.exists() else [name for name in _names(prefix) if (_NAMED / name).exists()]
     if foreign:
         raise UserError(
-            f"network namespace {', '.join(foreign)} exists already, and no run of this project made it",
+            f"network namespace {', '.join(foreign)} already exists, and no run of this project made it",
             "choose another testbed.prefix in config.yaml",
         )
     try:

@@ -41,7 +41,7 @@ def tapped(upf: Host, device: str, ue: str, log: Path) -> Iterator[dict[str, int
     try:
         if not tap.hear(_PATIENCE_S):
             raise UserError(
-                f"N3 cannot be listened to: {log.read_text()[-500:]}", f"is {device} there? See `snakemake provision`"
+                f"cannot listen on N3: {log.read_text()[-500:]}", f"is {device} there? See `snakemake provision`"
             )
         yield seen
         tap.tell("")

@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Program:
+class HostProgram:
     """A program that runs until it is asked to end (SIGTERM). `name` is unique in a session, and its log's."""
 
     name: str
@@ -43,7 +43,7 @@ class Program:
 class Application(Protocol):
     """One kind of application, all its clients together."""
 
-    def programs(self) -> list[Program]:
+    def programs(self) -> list[HostProgram]:
         """Prepare `Place.workdir`, and say what to start, in this order."""
 
     def flows(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pandas as pd
 from upfml.base.classes import EMBB
 from upfml.base.flowkey import TCP
 from upfml.traffic import manifest
-from upfml.traffic.application import Place, Program
+from upfml.traffic.application import HostProgram, Place
 from upfml.traffic.webserver import WebServer, requests
 
 PORT = 8080
@@ -38,15 +38,15 @@ class Download:
         files = f'location / {{ root "{served}"; limit_rate $arg_rate; keepalive_timeout 0; }}'
         self._server = WebServer(place.hosts["dn"], self._folder, place.dn, PORT, files)
 
-    def programs(self) -> list[Program]:
+    def programs(self) -> list[HostProgram]:
         """The server, and a client for each rate."""
         self._folder.mkdir(exist_ok=True)
         with (self._folder / _FILE).open("wb") as file:
             file.truncate(self._file_bytes)
         serve = self._server.prepare()
-        server = Program(SERVER, "dn", serve, self._server.listens, self._server)
+        server = HostProgram(SERVER, "dn", serve, self._server.listens, self._server)
         clients = [
-            Program(f"download-{number}", "ran", self._fetch(rate))
+            HostProgram(f"download-{number}", "ran", self._fetch(rate))
             for number, rate in enumerate(self._rates_mbit_s, start=1)
         ]
         return [server, *clients]

@@ -21,7 +21,7 @@ from upfml.base.classes import NEITHER
 from upfml.base.errors import UserError
 from upfml.base.flowkey import UDP
 from upfml.traffic import manifest
-from upfml.traffic.application import Place, Program, said
+from upfml.traffic.application import HostProgram, Place, said
 
 SIGNALLING = 9100
 SENDER, RECEIVER = "gaming-sender", "gaming-receiver"
@@ -37,15 +37,15 @@ class Gaming:
         self._settings, self._place = settings, place
         self._log = place.workdir / "gaming.itg"
 
-    def programs(self) -> list[Program]:
+    def programs(self) -> list[HostProgram]:
         """The receiver, and one sender for all players."""
         self._place.hosts["ran"].run(["rm", "-f", self._log])
         self._plan.write_text(script(self._settings, self._place))
         receive = ["ITGRecv", "-a", self._place.dn, "-Sp", str(SIGNALLING)]
         send: list[str | Path] = ["ITGSend", self._plan, "-l", self._log]
         return [
-            Program(RECEIVER, "dn", receive, said(self._place.workdir / f"{RECEIVER}.log", "Press Ctrl-C")),
-            Program(
+            HostProgram(RECEIVER, "dn", receive, said(self._place.workdir / f"{RECEIVER}.log", "Press Ctrl-C")),
+            HostProgram(
                 SENDER, "ran", send, said(self._place.workdir / f"{SENDER}.log", "Started sending"), writes=[self._log]
             ),
         ]

@@ -16,7 +16,7 @@ import pandas as pd
 from upfml.base.classes import NEITHER
 from upfml.base.flowkey import TCP
 from upfml.traffic import manifest
-from upfml.traffic.application import Place, Program, said
+from upfml.traffic.application import HostProgram, Place, said
 
 PORT = 1883
 BROKER = "telemetry-broker"
@@ -33,7 +33,7 @@ class Telemetry:
         shortest, longest = settings["interval_s"]
         self._intervals_s = random.uniform(shortest, longest, settings["sensors"])
 
-    def programs(self) -> list[Program]:
+    def programs(self) -> list[HostProgram]:
         """The broker, and the sensors."""
         configuration = self._place.workdir / "mosquitto.conf"
         configuration.write_text(
@@ -41,9 +41,9 @@ class Telemetry:
             "log_dest stderr\nlog_type notice\nlog_type information\nconnection_messages true\n"
         )
         log = self._place.workdir / f"{BROKER}.log"
-        broker = Program(BROKER, "dn", ["mosquitto", "-c", configuration], said(log, "running"))
+        broker = HostProgram(BROKER, "dn", ["mosquitto", "-c", configuration], said(log, "running"))
         sensors = [
-            Program(f"telemetry-{number}", "ran", self._publish(number, interval_s))
+            HostProgram(f"telemetry-{number}", "ran", self._publish(number, interval_s))
             for number, interval_s in enumerate(self._intervals_s, start=1)
         ]
         return [broker, *sensors]

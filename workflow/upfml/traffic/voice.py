@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from upfml.base.classes import NEITHER
 from upfml.base.flowkey import UDP
 from upfml.traffic import gstreamer, manifest
-from upfml.traffic.application import Place, Program, said
+from upfml.traffic.application import HostProgram, Place, said
 
 TALK_S, PAUSE_S = 1.004, 1.587
 SAMPLES_PER_S = 16_000
@@ -36,7 +36,7 @@ class Voice:
         self._ports = [(settings["first_port"] + 2 * call, settings["first_port"] + 2 * call + 1)
                        for call in range(settings["calls"])]  # fmt: skip
 
-    def programs(self) -> list[Program]:
+    def programs(self) -> list[HostProgram]:
         """Both ends of every call."""
         random = np.random.default_rng([self._place.seed, _SEED_STREAM])
         programs = []
@@ -50,7 +50,9 @@ class Voice:
                 spoken = self._place.workdir / f"{name}.wav"
                 write_sound(spoken, speech(random, self._place.duration_s + _START_S))
                 log = self._place.workdir / f"{name}.log"
-                programs.append(Program(name, on, self._call(on, spoken, here, there, *ports), said(log, "PLAYING")))
+                programs.append(
+                    HostProgram(name, on, self._call(on, spoken, here, there, *ports), said(log, "PLAYING"))
+                )
         return programs
 
     def _call(

@@ -22,7 +22,7 @@ BATCH_FRAMES = 512
 _DEFINITION = Definition(window_ns=500_000_000, iat_unit_ns=1_000)  # of no consequence here
 
 
-class Verdict(NamedTuple):
+class BatchOutcome(NamedTuple):
     """What a parser says of a batch."""
 
     counters: Counter[str]  # those of parsing
@@ -33,14 +33,14 @@ class Difference(NamedTuple):
     """A frame of which the kernel says something else than the reference."""
 
     frame: bytes
-    kernel: Verdict
-    reference: Verdict
+    kernel: BatchOutcome
+    reference: BatchOutcome
 
     def __str__(self) -> str:
         return "\n  ".join((self.frame.hex(), f"kernel:    {_say(self.kernel)}", f"reference: {_say(self.reference)}"))
 
 
-class Kernel:
+class KernelParser:
     """The real collector's verdict on batches of at most BATCH_FRAMES frames."""
 
     def __init__(self) -> None:
@@ -51,13 +51,13 @@ class Kernel:
         self._names = names[: names.index("inner_first_fragment") + 1]
         self._before = self._module.counters()
 
-    def __call__(self, batch: Sequence[bytes]) -> Verdict:
+    def __call__(self, batch: Sequence[bytes]) -> BatchOutcome:
         """Run the batch."""
         self._run.batch(records(batch), len(batch))
         after = self._module.counters()
         moved = Counter({name: after[name] - self._before[name] for name in self._names})
         self._before = after
-        return Verdict(+moved, dict(_packets(self._ring.take())))
+        return BatchOutcome(+moved, dict(_packets(self._ring.take())))
 
 
 def records(batch: Sequence[bytes]) -> np.ndarray:
@@ -74,13 +74,13 @@ def _packets(rows: np.ndarray) -> Iterator[tuple[int, Packet]]:
         yield number, Packet(*events.five_tuple(key.tobytes()), *values)
 
 
-def expected(parsed: Sequence[Parsed]) -> Verdict:
+def expected(parsed: Sequence[Parsed]) -> BatchOutcome:
     """The reference's verdict on a batch."""
     counters = Counter(name for one in parsed for name in (one.outcome, *one.also))
-    return Verdict(counters, {number: one.packet for number, one in enumerate(parsed) if one.packet is not None})
+    return BatchOutcome(counters, {number: one.packet for number, one in enumerate(parsed) if one.packet is not None})
 
 
-def compare(kernel: Kernel, batch: Sequence[bytes], parsed: Sequence[Parsed]) -> list[Difference]:
+def compare(kernel: KernelParser, batch: Sequence[bytes], parsed: Sequence[Parsed]) -> list[Difference]:
     """The frames of a batch on which kernel and reference differ, looked at one by one when there are any."""
     if kernel(batch) == expected(parsed):
         return []
@@ -91,6 +91,6 @@ def compare(kernel: Kernel, batch: Sequence[bytes], parsed: Sequence[Parsed]) ->
     return differences
 
 
-def _say(verdict: Verdict) -> str:
+def _say(verdict: BatchOutcome) -> str:
     counters = " ".join(sorted(verdict.counters))
     return " ".join((counters, *map(str, verdict.packets.values())))

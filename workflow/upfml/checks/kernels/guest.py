@@ -6,9 +6,7 @@ result.json, and the events of each subject.
 
 from __future__ import annotations
 
-import contextlib
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,10 +18,12 @@ import numpy as np
 from upfml.base import files
 from upfml.base.errors import UserError
 from upfml.bpf import abilities, events, headers
-from upfml.bpf.module import KernelRefused, Module, Program
+from upfml.bpf.compiler import compile_anew
+from upfml.bpf.module import KernelRefused, Program, text_and_flags
 from upfml.bpf.ring import Ring
+from upfml.bpf.syscall import unlock_memory
 from upfml.bpf.testrun import TestRun, takes_metadata
-from upfml.checks.kernels.carry import Carried, without_maps
+from upfml.checks.kernels.carry import Carried
 from upfml.classify import kernel
 
 _PROJECT = Path(__file__).parents[4]
@@ -87,9 +87,8 @@ def compiles_alike(folder: Path) -> bool | None:
         return None
     subject = next(subject for subject in files.read_json(folder / "subjects.json") if subject.get("ring") == "packets")
     carried = Carried(folder / subject["file"])
-    return without_maps(Module(carried.source, carried.defines).code("collect")) == without_maps(
-        carried.code("collect")
-    )
+    here = compile_anew(*text_and_flags(carried.source, carried.defines))
+    return here.programs["collect"] == carried.compiled.programs["collect"]
 
 
 def tested(tests: Sequence[str]) -> dict[str, Any] | None:
@@ -112,22 +111,21 @@ def main() -> None:
     """Try every subject."""
     folder = Path(sys.argv[1])
     _say("Python is ready")
-    with contextlib.suppress(ValueError):  # before Linux 5.11 maps count as locked memory; a container may not raise it
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    unlock_memory()
     (folder / "guest").mkdir()
     results = {}
     for subject in files.read_json(folder / "subjects.json"):
         results[subject["name"]] = tried(folder, subject)
         _say(f"{subject['name']}: {_outcome(results[subject['name']])}")
     _say("trying what `snakemake provision` tries")
-    trials = abilities.results()
+    found = abilities.results()
     _say("compiling the collector")
     same = compiles_alike(folder)
     tests = tested(files.read_json(folder / "tests.json"))
     result = {
         "release": platform.release(),
         "subjects": results,
-        "trials": trials,
+        "abilities": found,
         "bcc_same_code": same,
         "tests": tests,
     }

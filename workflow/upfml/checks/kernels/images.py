@@ -35,7 +35,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Image:
+class KernelImage:
     """A kernel that can be booted."""
 
     name: str  # one of SUITES
@@ -62,9 +62,9 @@ class Image:
         return (self.folder / "package").read_text().strip()
 
 
-def get(name: str, tell: Tell) -> Image:
+def get(name: str, tell: Tell) -> KernelImage:
     """The kernel `name`, which is downloaded unless it was before. Raises UserError when it cannot be had."""
-    image = Image(name, IMAGES / name)
+    image = KernelImage(name, IMAGES / name)
     if image.vmlinuz.is_file():
         return image
     tell(f"{name}: downloading Debian's kernel ({' and '.join(SUITES[name])})")
@@ -104,7 +104,7 @@ def sources(name: str, targets: str) -> str:
 
 
 def _fetch(name: str, work: Path) -> None:
-    """Make `work`/made, a folder as Image has it."""
+    """Make `work`/made, a folder as KernelImage has it."""
     for folder in ("state/lists/partial", "cache/archives/partial", "unpacked", "made/modules"):
         (work / folder).mkdir(parents=True)
     (work / "status").touch()
@@ -171,7 +171,7 @@ def _run(name: str, argv: Sequence[str], folder: Path | None = None) -> str:
         raise UserError(f"{name}: {argv[0]} is not there", "use Debian 12") from error
     except subprocess.TimeoutExpired as error:
         raise UserError(
-            f"{name}: no end of `{argv[0]}` in {_PATIENCE_S:.0f} s", "see whether the mirror answers"
+            f"{name}: `{argv[0]}` did not end within {_PATIENCE_S:.0f} s", "see whether the mirror answers"
         ) from error
     if done.returncode:
         last = " ".join(done.stderr.split())[-500:]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from upfml.base import tables
+from upfml.base import pages, tables
 from upfml.bpf import events
 from upfml.checks.kernels.plan import Plan
 from upfml.studies import exactness
@@ -22,7 +22,7 @@ OLD = {"5.10": {"collect": _NO_EXCHANGE, "classify": _NO_EXCHANGE}}
 The reason is in the kernel's words: to 5.10 an atomic exchange (Linux 5.12), of which the lock on a flow is made, is no
 instruction.
 """
-TRIALS_THAT_FAIL = {"5.10": {"test_run"}}
+ABILITIES_MISSING = {"5.10": {"test_run"}}
 """Steps of upfml.bpf.abilities that a kernel cannot pass: its test runs take no metadata (Linux 5.15)."""
 UNTESTED = {
     "5.4": "no suite of Debian's that is still served has it; it has no ring buffers (5.8)",
@@ -51,10 +51,10 @@ def judge(
         problems += [f"{of_subject}: {text}" for text in wrong]
     if result["bcc_same_code"] is False:
         problems.append("BCC makes other code of the collector in this kernel")
-    excused = TRIALS_THAT_FAIL.get(name, set()) | ({"headers"} if result["bcc_same_code"] is None else set())
+    excused = ABILITIES_MISSING.get(name, set()) | ({"headers"} if result["bcc_same_code"] is None else set())
     problems += [
-        f"trial {step}: {outcome['found']}"
-        for step, outcome in result["trials"].items()
+        f"ability {step}: {outcome['found']}"
+        for step, outcome in result["abilities"].items()
         if outcome["tried"] and not outcome["passed"] and step not in excused
     ]
     if result["tests"] and not result["tests"]["passed"]:
@@ -69,7 +69,7 @@ def judge(
         "packets_compared": sum(judged.get("packets", 0) for judged in subjects.values()),
         "differences": sum(judged.get("differences", 0) for judged in subjects.values()),
         "problems": problems,
-        "trials": result["trials"],
+        "abilities": result["abilities"],
         "tests": result["tests"],
         "subjects": subjects,
     }
@@ -133,18 +133,23 @@ def _sha256(rows: pd.DataFrame) -> str:
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
 
 
+_COLUMNS = [
+    *("kernel", "loaded", "without the lock only", "refused"),
+    *("windows, packets compared", "differences", "s, emulated"),
+]
+
+
 def table(found: Mapping[str, Any]) -> str:
     """The kernels' totals as a table in Markdown, and below it each problem."""
-    lines = [
-        "| kernel | loaded | without the lock only | refused | windows, packets compared | differences | s, emulated |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for kernel in found["kernels"].values():
         seconds = kernel.get("seconds_emulated")
-        lines.append(
-            f"| {kernel['release']} | {kernel['loaded']} | {kernel['without_lock']} | {kernel['refused']} "
-            f"| {kernel['windows_compared']:,}, {kernel['packets_compared']:,} | {kernel['differences']} "
-            f"| {'(not emulated)' if seconds is None else f'{seconds:.0f}'} |"
+        rows.append(
+            [
+                *(kernel["release"], kernel["loaded"], kernel["without_lock"], kernel["refused"]),
+                *(f"{kernel['windows_compared']:,}, {kernel['packets_compared']:,}", kernel["differences"]),
+                "(not emulated)" if seconds is None else f"{seconds:.0f}",
+            ]
         )
     problems = [f"{name}: {text}" for name, kernel in found["kernels"].items() for text in kernel["problems"]]
-    return "\n".join([*lines, *problems])
+    return "\n".join([pages.table(_COLUMNS, rows), *problems])

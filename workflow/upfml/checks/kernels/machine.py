@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from upfml.base.errors import UserError
-from upfml.checks.kernels.images import Image
+from upfml.checks.kernels.images import KernelImage
 from upfml.testbed.host import die_with_parent
 
 SHARE = Path("/mnt")
@@ -57,7 +57,7 @@ $b poweroff -f
 Tell = Callable[[str], None]
 
 
-def run(image: Image, module: str, share: Path, tell: Tell, patience_s: float = PATIENCE_S) -> float:
+def run(image: KernelImage, module: str, share: Path, tell: Tell, patience_s: float = PATIENCE_S) -> float:
     """Boot a kernel and run `python -m MODULE /mnt` there: the seconds that it took.
 
     `share` is the guest's /mnt; lines that the module begins with `upfml: ` go to `tell`. Call from the main thread
@@ -92,7 +92,7 @@ def run(image: Image, module: str, share: Path, tell: Tell, patience_s: float = 
                     tell(f"{image.name}: {line.removeprefix('upfml: ')}")
         except TimeoutError as error:
             raise UserError(
-                f"{image.name}: the guest did not end in {patience_s:.0f} s; it said last: {last_words(image)}",
+                f"{image.name}: the guest did not end within {patience_s:.0f} s; its last output: {last_words(image)}",
                 "see whether the machine is busy, and run it again",
             ) from error
         finally:
@@ -100,7 +100,7 @@ def run(image: Image, module: str, share: Path, tell: Tell, patience_s: float = 
     return time.monotonic() - began
 
 
-def last_words(image: Image) -> str:
+def last_words(image: KernelImage) -> str:
     """The last lines on the console of a guest."""
     lines = image.log.read_text(errors="replace").splitlines()
     return " | ".join(lines[-_LAST_LINES:]) or "nothing"
@@ -122,7 +122,7 @@ def _lines(fd: int, deadline: float) -> Iterator[str]:
             return
 
 
-def _initramfs(image: Image, module: str, folder: Path) -> Path:
+def _initramfs(image: KernelImage, module: str, folder: Path) -> Path:
     root = folder / "initramfs"
     for name in ("bin", "modules"):
         (root / name).mkdir(parents=True)
@@ -145,7 +145,7 @@ def _initramfs(image: Image, module: str, folder: Path) -> Path:
     return made
 
 
-def _command(image: Image, initramfs: Path, share: Path) -> Sequence[str | Path]:
+def _command(image: KernelImage, initramfs: Path, share: Path) -> Sequence[str | Path]:
     def files(path: Path, tag: str, options: str) -> list[str]:
         return ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,{options}"]
 

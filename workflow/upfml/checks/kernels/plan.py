@@ -89,7 +89,7 @@ class Plan:
                 "captures": ["trace", "mutants"],
             }
             if self._old:
-                again = Module(made.source, made.defines | _OLD_FORM)
+                again = Module(made.source, {**made.defines, **_OLD_FORM})
                 subject["old"] = self._carried(f"{subject['name']} old", again)
             yield subject
 

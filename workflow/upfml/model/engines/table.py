@@ -57,7 +57,7 @@ class Trees:
     votes: Sequence[NDArray[np.int64]]
 
 
-class _Image:
+class _TableBytes:
     """The table's bytes: pieces one after another, each at a multiple of 8."""
 
     def __init__(self, header_bytes: int) -> None:
@@ -94,7 +94,7 @@ def image(forest: Trees) -> tuple[dict[str, Any], bytes]:
         )
     classes = forest.votes[0].shape[1]
     head = np.zeros(1, header(features))
-    made = _Image(head.nbytes)
+    made = _TableBytes(head.nbytes)
     head["trees"], head["levels"] = len(forest.trees), levels
     head["votes_of_0"] = len(forest.trees) * SOFT_ONE
     _add_thresholds(made, head, limits)
@@ -143,7 +143,7 @@ def _distinct(forest: Trees, feature: int) -> NDArray[np.int64]:
     return distinct
 
 
-def _add_thresholds(made: _Image, header: NDArray[Any], limits: Sequence[NDArray[np.int64]]) -> None:
+def _add_thresholds(made: _TableBytes, header: NDArray[Any], limits: Sequence[NDArray[np.int64]]) -> None:
     """For each feature T - 1 of its thresholds T, those >= 0 and those < 0 apart, filled up to a power of two.
 
     Filled up with what no feature of that sign is above. The search finds how many of a power of two, less one, a
@@ -165,7 +165,9 @@ def _words(tree: Any) -> int:
     return -(-int(tree.n_leaves) // 64)
 
 
-def _add_bitvectors(made: _Image, header: NDArray[Any], forest: Trees, limits: Sequence[NDArray[np.int64]]) -> None:
+def _add_bitvectors(
+    made: _TableBytes, header: NDArray[Any], forest: Trees, limits: Sequence[NDArray[np.int64]]
+) -> None:
     classes = forest.votes[0].shape[1]
     words = int(header["words"][0])
     rows = [np.zeros((len(distinct) + 1, words), "<u8") for distinct in limits]
@@ -212,7 +214,7 @@ def _against_0(votes: NDArray[np.int64]) -> NDArray[np.int64]:
     return votes[:, 1:] - votes[:, :1] + SOFT_ONE
 
 
-def _add_nodes(made: _Image, header: NDArray[Any], forest: Trees, limits: Sequence[NDArray[np.int64]]) -> None:
+def _add_nodes(made: _TableBytes, header: NDArray[Any], forest: Trees, limits: Sequence[NDArray[np.int64]]) -> None:
     leaves = [tree.children_left < 0 for tree in forest.trees]
     of_leaves = np.concatenate([_against_0(votes[leaf]) for votes, leaf in zip(forest.votes, leaves, strict=True)])
     of_leaves = np.concatenate([of_leaves, np.zeros_like(of_leaves[:1])])  # and a leaf without votes

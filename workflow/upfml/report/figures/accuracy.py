@@ -10,12 +10,13 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from upfml import arms
+from upfml.arms import Arm, Arms
+from upfml.base import published
 from upfml.base.classes import CLASS_NAMES
+from upfml.base.statistics import Estimate, mean_over_trials
 from upfml.model.baselines import Baselines
-from upfml.report import paper
 from upfml.report.figures import style
-from upfml.report.metrics import Estimate, by_trial, classifying, confusion, from_decisions, mean_over_trials, offline
+from upfml.report.metrics import by_trial, confusion, from_decisions, offline
 
 _SPLITS = {"random": "scikit-learn,\nrandom split", "grouped": "scikit-learn,\nsplit by flow"}
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", style.BLUE])
@@ -26,7 +27,8 @@ class _Score:
     """What is drawn of one classifier; accuracies in %."""
 
     label: str
-    arm: str
+    look: style.Look
+    has_matrix: bool
     accuracy: Estimate
     trials: list[float]
     balanced: float
@@ -38,22 +40,27 @@ class _Score:
 
 @style.styled
 def draw(
-    decisions: pd.DataFrame, turns: pd.DataFrame, scores: dict[str, Any], baselines: Baselines, window_ms: float
+    arms: Arms,
+    decisions: pd.DataFrame,
+    turns: pd.DataFrame,
+    scores: dict[str, Any],
+    baselines: Baselines,
+    window_ms: float,
 ) -> Figure:
     """Accuracies on a scale that is logarithmic in the error, so that 99.6 and 99.97 % are told apart.
 
-    Confusion matrices are those of the paper's arms. Takes gathered decisions and turns (metrics.gather), scores.json,
-    and the baselines of the split that the runs' forest was trained on. Raises UserError without an arm of kind kernel
-    or user.
+    Confusion matrices are those of the paper's arms. Takes the configuration's arms, gathered decisions and turns
+    (metrics.gather), scores.json, and the baselines of the split that the runs' forest was trained on. Raises UserError
+    without an arm of kind kernel or user.
     """
-    present = style.in_order(classifying(decisions))
-    roles = {role: arms.papers(role, present) for role in ("user", "kernel")}
-    metrics = from_decisions(decisions)
+    present = style.in_order(arms.among(decisions["arm"]).classifying)
+    roles = {role: present.papers(role) for role in ("user", "kernel")}
+    metrics = from_decisions(arms, decisions)
     drawn = [_offline(scores[split], split) for split in _SPLITS]
     drawn += [_live(decisions, metrics, baselines, arm, roles) for arm in present]
 
     figure = style.sheet(style.PAGE_IN, 3.0 + 0.28 * len(drawn))
-    with_matrix = [score for score in drawn if score.arm in ("sklearn", *roles.values())]
+    with_matrix = [score for score in drawn if score.has_matrix]
     grid = figure.add_gridspec(2, len(with_matrix), height_ratios=[0.35 * len(drawn), 1])
     _accuracies(figure.add_subplot(grid[0, :]), drawn)
     for column, (letter, score) in enumerate(zip("bcde", with_matrix, strict=True)):
@@ -75,37 +82,39 @@ def draw(
 def _offline(score: dict[str, Any], split: str) -> _Score:
     return _Score(
         label=_SPLITS[split],
-        arm="sklearn",
+        look=style.SCIKIT_LEARN,
+        has_matrix=True,
         accuracy=offline(score),
         trials=[],
         balanced=100 * score["balanced_accuracy"],
         majority=100 * score["majority_accuracy"],
         one_threshold=100 * score["one_threshold_accuracy"],
-        published=paper.published("accuracy", "sklearn") if split == "random" else None,  # the paper's split
+        published=published.value("accuracy", "sklearn") if split == "random" else None,  # the paper's split
         counts=np.array(score["confusion"]),
     )
 
 
 def _live(
-    decisions: pd.DataFrame, metrics: pd.DataFrame, baselines: Baselines, arm: str, roles: dict[str, str]
+    decisions: pd.DataFrame, metrics: pd.DataFrame, baselines: Baselines, arm: Arm, roles: dict[str, Arm]
 ) -> _Score:
     trials = by_trial(metrics, arm, "accuracy")
     role = next((role for role, stands_in in roles.items() if stands_in == arm), None)
-    mine = decisions[decisions["arm"] == arm]
+    mine = decisions[decisions["arm"] == arm.name]
     by_threshold = [
         counts.trace() / counts.sum()
         for _, rows in mine.groupby("trial")
         for counts in [confusion(rows.assign(predicted=baselines.one_threshold(rows)))]
     ]
     return _Score(
-        label=f"{style.name(arm)},\nlive traffic",
-        arm=arm,
+        label=f"{arm},\nlive traffic",
+        look=style.look(arm),
+        has_matrix=role is not None,
         accuracy=mean_over_trials(trials, (0, 100)),
         trials=trials.tolist(),
         balanced=float(by_trial(metrics, arm, "balanced_accuracy").mean()),
         majority=float(by_trial(metrics, arm, "majority_accuracy").mean()),
         one_threshold=100 * float(np.mean(by_threshold)),
-        published=paper.published("accuracy", role) if role else None,
+        published=published.value("accuracy", role) if role else None,
         counts=confusion(mine),
     )
 
@@ -113,7 +122,7 @@ def _live(
 def _accuracies(axes: Axes, scores: list[_Score]) -> None:
     """One line a classifier, from the top; x is the error in %, its axis turned round and labelled as accuracy."""
     for height, score in enumerate(reversed(scores)):
-        look, estimate = style.look(score.arm), score.accuracy
+        look, estimate = score.look, score.accuracy
         if estimate.low is not None and estimate.high is not None:
             axes.plot(
                 [100 - estimate.low, 100 - estimate.high],

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from upfml.base.words import given, number
 from upfml.report.figures import style
 
 _SPLITS = {"random": "random split (the paper's)", "grouped": "split by flow"}
@@ -84,7 +85,7 @@ def _waterfall(axes: Axes, found: Row, others: Sequence[Row], loss: float | None
         low, high = before + step["points_low"], before + step["points_high"]
         axes.plot([low, high], [y, y], **_INTERVAL)
         axes.plot([after, after], [y, y + 1], color=style.GREY, linewidth=0.5, zorder=0)
-        spans[y] = (min(low, before, after), max(high, before, after), _signed(step["points"]))
+        spans[y] = (min(low, before, after), max(high, before, after), number(step["points"], decimals=2, signed=True))
     if loss is not None:
         end = 2 + len(steps)
         axes.plot(-loss, end, "*", color=style.VERMILION, markersize=6)
@@ -130,7 +131,7 @@ def _alone(axes: Axes, rows: Sequence[Row | None], loss: float) -> None:
     axes.set_xscale("symlog", linthresh=_LINEAR_POINTS, linscale=0.4)
     axes.set_xlim(low, high)
     ticks = [tick for tick in _TICKS if low <= tick <= high]
-    axes.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
+    axes.set_xticks(ticks, [given(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlabel(f"points, linear\nwithin ±{_LINEAR_POINTS:g}")
 
@@ -152,8 +153,3 @@ def _words(study: Mapping[str, Any]) -> list[str]:
         "scikit-learn on the same integers. Naming the larger class each time, and one threshold on one feature, would "
         f"score: {beside}.",
     ]
-
-
-def _signed(points: float) -> str:
-    text = f"{abs(points):.2f}"
-    return text if text == "0.00" else f"{'−' if points < 0 else '+'}{text}"

@@ -8,32 +8,33 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from upfml import arms
-from upfml.report import paper
+from upfml.arms import NONE, Arm, Arms
+from upfml.base import published
+from upfml.base.statistics import mean_over_trials
 from upfml.report.figures import style
-from upfml.report.metrics import by_trial, mean_over_trials
+from upfml.report.metrics import by_trial
 
 _PANELS = [("usr", "user space (%usr)"), ("sys", "system (%sys)"), ("soft", "softirq (%soft)"), ("total", "total")]
 
 
 @style.styled
-def draw(samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.DataFrame, window_ms: float) -> Figure:
+def draw(arms: Arms, samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.DataFrame, window_ms: float) -> Figure:
     """Box plots over every second of every trial (`samples`: mpstat, all CPUs together, in %), and costs over trials.
 
-    Takes gathered samples and turns (metrics.gather) and table `metrics`. Raises UserError without an arm of kind
-    kernel or user.
+    Takes the configuration's arms, gathered samples and turns (metrics.gather) and table `metrics`. Raises UserError
+    without an arm of kind kernel or user.
     """
     seconds = samples[(samples["source"] == "mpstat") & (samples["entity"] == "cpu-all")]
-    present = style.in_order(seconds["arm"])
+    present = style.in_order(arms.among(seconds["arm"]))
     figure = style.sheet(style.PAGE_IN, 6.2)
     panels = figure.subplots(3, 2)
     for axes, letter, (share, title) in zip(panels.flat, "abcd", _PANELS, strict=False):
-        means = {arms.papers(role, present): paper.published(f"CPU {share}", role) for role in ("user", "kernel")}
-        style.boxes(axes, {arm: seconds.loc[seconds["arm"] == arm, f"{share}_pct"] for arm in present}, means)
+        means = {present.papers(role): published.value(f"CPU {share}", role) for role in ("user", "kernel")}
+        style.boxes(axes, {arm: seconds.loc[seconds["arm"] == arm.name, f"{share}_pct"] for arm in present}, means)
         style.panel(axes, letter, title)
         if letter in "ac":
             axes.set_ylabel("CPU time (% of all CPUs)")
-    _costs(panels[2, 0], metrics, present, "cpu_busy_mean", "none")
+    _costs(panels[2, 0], metrics, present, "cpu_busy_mean", NONE)
     style.panel(panels[2, 0], "e", "cost over forwarding alone: time not idle")
     panels[2, 0].set_ylabel("percentage points of all CPUs")
     _costs(panels[2, 1], metrics, present, "cpu_direct", None)
@@ -43,7 +44,7 @@ def draw(samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.DataFrame, wind
     style.small_print(
         figure,
         f"{style.runs_print(turns, present, window_ms)} (a)-(d): one value a second, mpstat: {_seconds(seconds)}. "
-        f"{cpus} CPUs here, {paper.PAPER_CPUS} in the paper: equal work is another share.",
+        f"{cpus} CPUs here, {published.CPUS} in the paper: equal work is another share.",
         "(e), (f): one dot a trial, hollow when noisy; bars: mean and 95 % interval over trials. (e) from idle time of "
         "/proc/stat, which is exact, and has all else that the machine did in it; (f) run time of the program on N3 "
         "(BPF statistics) and of the classifier's process (scheduler), without what waking it costs.",
@@ -51,8 +52,8 @@ def draw(samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.DataFrame, wind
     return figure
 
 
-def _costs(axes: Axes, metrics: pd.DataFrame, present: list[str], metric: str, against: str | None) -> None:
-    drawn = [arm for arm in present if arm != "none"]
+def _costs(axes: Axes, metrics: pd.DataFrame, present: Arms, metric: str, against: Arm | None) -> None:
+    drawn = [arm for arm in present if arm != NONE]
     for at, arm in enumerate(drawn):
         values = by_trial(metrics, arm, metric)
         noisy = by_trial(metrics, arm, "noisy")

@@ -9,19 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from upfml import arms
-from upfml.arms import STRONGEST, Arm
-from upfml.report import paper
+from upfml.arms import STRONGEST_ARMS, Arm, Arms
+from upfml.base import published
+from upfml.base.statistics import ratio_over_trials
 from upfml.report.figures import style
-from upfml.report.metrics import (
-    by_trial,
-    classifying,
-    from_decisions,
-    latency_ns,
-    parts,
-    ratio_over_trials,
-    require_arms,
-)
+from upfml.report.metrics import by_trial, from_decisions, latency_ns, parts, require_arms
 
 _PANELS = [
     ("inference", "the trees alone", "kernel"),
@@ -38,17 +30,18 @@ _PARTS = {
 
 
 @style.styled
-def draw(decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[str, Any], window_ms: float) -> Figure:
+def draw(arms: Arms, decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[str, Any], window_ms: float) -> Figure:
     """Distributions of all decisions of all trials, log scale in us, with ratios over the trials; parts as medians.
 
-    Takes gathered decisions and turns (metrics.gather) and timer.json. Arms that send only changes are left out: of
-    most decisions nobody knows when they were made. Raises UserError without an arm of kind kernel or user.
+    Takes the configuration's arms, gathered decisions and turns (metrics.gather) and timer.json. Arms that send only
+    changes are left out: of most decisions nobody knows when they were made. Raises UserError without an arm of kind
+    kernel or user.
     """
-    told = decisions[[Arm.parse(arm).emit == "every" for arm in decisions["arm"]]]
-    present = style.in_order(classifying(told))
-    roles = {role: arms.papers(role, present) for role in ("user", "kernel")}
-    require_arms(decisions, list(roles.values()))
-    metrics = from_decisions(told)
+    present = style.in_order(arms.among(decisions["arm"]).telling_every)
+    told = decisions[decisions["arm"].isin(present.names)]
+    roles = {role: present.papers(role) for role in ("user", "kernel")}
+    require_arms(decisions, roles.values())
+    metrics = from_decisions(present, told)
     figure = style.sheet(style.PAGE_IN, 5.2)
     grid = figure.add_gridspec(2, len(_PANELS), height_ratios=[1.15, 1])
     panels: list[Axes] = []
@@ -58,9 +51,9 @@ def draw(decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[str, Any], wi
         axes = figure.add_subplot(grid[0, column], sharex=first, sharey=first)
         panels.append(axes)
         for arm in present:
-            _arm(axes, latency_ns(told[told["arm"] == arm], quantity) / 1000, arm)
+            _arm(axes, latency_ns(told[told["arm"] == arm.name], quantity) / 1000, arm)
         if timed:
-            references.append(_reference(axes, timed, roles[timed]))
+            references.append(_reference(axes, timed))
         style.panel(axes, letter, f"{title}\n{_ratios(metrics, quantity, roles)}")
         axes.set_xscale("log")
         axes.set_xlabel("time (µs)")
@@ -71,7 +64,7 @@ def draw(decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[str, Any], wi
     style.panel(below, "d", "from arrival to a process in user space that knows the class: median of each part")
     lines = panels[2].get_legend_handles_labels()[0]
     figure.legend(handles=[*lines, *references], loc="outside upper center", ncols=4)
-    counts = ", ".join(f"{style.name(arm)} {(told['arm'] == arm).sum()}" for arm in present)
+    counts = ", ".join(f"{arm} {(told['arm'] == arm.name).sum()}" for arm in present)
     style.small_print(
         figure,
         f"{style.runs_print(turns, present, window_ms)} Decisions: {counts}. CLOCK_MONOTONIC everywhere; to read it "
@@ -84,9 +77,9 @@ def draw(decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[str, Any], wi
     return figure
 
 
-def _arm(axes: Axes, elapsed_us: "pd.Series[float]", arm: str) -> None:
+def _arm(axes: Axes, elapsed_us: "pd.Series[float]", arm: Arm) -> None:
     look = style.look(arm)
-    style.distribution(axes, elapsed_us, look, label=style.name(arm))
+    style.distribution(axes, elapsed_us, look, label=arm.name)
     shares = [0.5, 0.99, 0.999]
     axes.plot(
         elapsed_us.quantile(shares), shares, look.marker, color=look.colour, markeredgecolor=style.BLACK,
@@ -94,17 +87,17 @@ def _arm(axes: Axes, elapsed_us: "pd.Series[float]", arm: str) -> None:
     )  # fmt: skip
 
 
-def _reference(axes: Axes, role: str, arm: str) -> Line2D:
+def _reference(axes: Axes, role: str) -> Line2D:
     """The paper's mean as a line with a star on top."""
-    time_us = paper.published("classification time", role)
+    time_us = published.value("classification time", role)
     (line,) = axes.plot([time_us] * 2, [0, 1], ":*", color=style.VERMILION, markersize=6, markevery=[1], clip_on=False)
     line.set_label(f"the paper's mean, {role}: {time_us:g} µs")
     return line
 
 
-def _parts(axes: Axes, metrics: pd.DataFrame, present: list[str]) -> None:
+def _parts(axes: Axes, metrics: pd.DataFrame, present: Arms) -> None:
     """A bar an arm; its parts stand one after the other in the order of the way, each with its median."""
-    for height, arm in enumerate(reversed(present)):
+    for height, arm in enumerate(reversed(list(present))):
         begin_us = 0.0
         for part in parts(arm):
             median_us = float(by_trial(metrics, arm, f"part_{part}_median").mean()) / 1000
@@ -123,16 +116,16 @@ def _parts(axes: Axes, metrics: pd.DataFrame, present: list[str]) -> None:
         for part, (colour, hatch) in _PARTS.items()
     ]
     axes.legend(handles=handles, loc="lower right", ncols=2, frameon=True)
-    axes.set_yticks(range(len(present)), [style.name(arm) for arm in reversed(present)])
+    axes.set_yticks(range(len(present)), [arm.name for arm in reversed(list(present))])
     axes.set_xlim(0, 1.35 * axes.get_xlim()[1])
     axes.set_xlabel("time (µs), linear")
     axes.grid(visible=False, axis="y")
 
 
-def _ratios(metrics: pd.DataFrame, quantity: str, roles: dict[str, str]) -> str:
+def _ratios(metrics: pd.DataFrame, quantity: str, roles: dict[str, Arm]) -> str:
     """User space over kernel, of the paper's arms and of the strongest, e.g. `user/kernel: median × 36 [31, 42]`."""
     lines = []
-    for pair in (roles, STRONGEST):
+    for pair in (roles, STRONGEST_ARMS):
         values = [by_trial(metrics, pair[role], f"{quantity}_median") for role in ("user", "kernel")]
         if any(value.empty for value in values):
             continue

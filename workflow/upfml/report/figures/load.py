@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from upfml.arms import Arms
 from upfml.base import xdpmode
 from upfml.report.figures import style
 from upfml.studies.load import breaks
@@ -26,23 +27,23 @@ _LOSS_FLOOR_PCT = 0.01
 
 
 @style.styled
-def draw(load: pd.DataFrame, sweep: str, window_ms: float) -> Figure:
-    """One line an arm over the values of a sweep (rate, flows or period). Takes table load.
+def draw(arms: Arms, load: pd.DataFrame, sweep: str, window_ms: float) -> Figure:
+    """One line an arm over the values of a sweep (rate, flows or period). Takes load.arms and table load.
 
     Turns whose packets were not sent in time are not drawn but named.
     """
     rows = load[load["sweep"] == sweep]
     middle = breaks.medians(rows)
     found = breaks.find(rows)["sweeps"][sweep]
-    arms = style.in_order(rows["arm"])
+    present = style.in_order(arms.among(rows["arm"]))
     figure = style.sheet(style.PAGE_IN, 2.9)
     panels = figure.subplots(1, len(_PANELS))
     for axes, letter, (title, unit, column, factor) in zip(panels, "abc", _PANELS, strict=True):
-        for arm in arms:
-            points = middle[middle["arm"] == arm]
+        for arm in present:
+            points = middle[middle["arm"] == arm.name]
             look, values = style.look(arm), factor * points[column]
             axes.plot(points["value"], values, linestyle=look.line, color=look.colour, marker=look.marker)
-            broke = points["value"] == found["arms"].get(arm, {}).get("broke")
+            broke = points["value"] == found["arms"].get(arm.name, {}).get("broke")
             axes.plot(points["value"][broke], values[broke], "x", color=style.BLACK, markersize=7, zorder=5)
         style.panel(axes, letter, title)
         axes.set_ylabel(unit)
@@ -53,7 +54,7 @@ def draw(load: pd.DataFrame, sweep: str, window_ms: float) -> Figure:
     loss.axhline(breaks.LIMIT_PCT, color=style.BLACK, linewidth=0.8, linestyle=":")
     if middle["latency_p99_ns"].notna().any():
         latency.set_yscale("log")
-    figure.legend(handles=_legend(arms), loc="outside upper center", ncols=5)
+    figure.legend(handles=_legend(present), loc="outside upper center", ncols=5)
     style.small_print(figure, *_small_print(rows, sweep, window_ms, found))
     return figure
 
@@ -67,8 +68,8 @@ def _over_values(axes: Axes, sweep: str, values: list[float]) -> None:
         axes.invert_xaxis()
 
 
-def _legend(arms: list[str]) -> list[Line2D]:
-    looks = [(style.name(arm), style.look(arm)) for arm in arms]
+def _legend(arms: Arms) -> list[Line2D]:
+    looks = [(arm.name, style.look(arm)) for arm in arms]
     return [
         *(Line2D([], [], linestyle=k.line, color=k.colour, marker=k.marker, label=name) for name, k in looks),
         Line2D([], [], linestyle="none", marker="x", markersize=7, color=style.BLACK, label="breaks"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -22,14 +22,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from upfml.arms import SETS
-from upfml.base import xdpmode
+from upfml.arms import SETS, Arm, Arms
+from upfml.base import words, xdpmode
 from upfml.base.classes import EMBB, URLLC
 from upfml.base.files import whole_file
-from upfml.report.metrics import Estimate, loss_pct
+from upfml.base.statistics import Estimate
+from upfml.report.metrics import loss_pct
 
-COLUMN_IN, PAGE_IN = 3.5, 7.1
-"""Widths of one column and of a page with two, in inches."""
+PAGE_IN = 7.1
+"""Width of a page of two columns, in inches."""
 
 BLACK = "#000000"
 ORANGE = "#E69F00"
@@ -85,7 +86,6 @@ _KINDS = {
     "native": Look("C", PURPLE, "P", "-.", "\\\\\\\\"),
     "afxdp": Look("AF_XDP", GREEN, "X", (0, (5, 1)), "xxxx"),
     "kernel": Look("kernel", BLUE, "D", "-", ""),
-    "sklearn": Look("scikit-learn", BLACK, "v", "-", ""),
 }
 """Of an arm by its kind; who classifies in user space is named by how."""
 _SUFFIXES = {
@@ -96,6 +96,7 @@ _SUFFIXES = {
 }
 """Word under the kind's, and hatch."""
 _LINES = {"packet": (0, (1, 1)), "perf": (0, (3, 1, 1, 1)), "batched": (0, (1, 3)), "change": (0, (6, 2))}
+SCIKIT_LEARN = Look("scikit-learn", BLACK, "v", "-", "")
 CLASSES = {
     URLLC: Look("URLLC", GREEN, "o", "-", ""),
     EMBB: Look("eMBB", PURPLE, "s", "--", "////"),
@@ -177,12 +178,12 @@ def small_print(figure: Figure, *sentences: str) -> None:
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=_SMALL_PT, color=GREY, linespacing=1.3)
 
 
-def runs_print(turns: pd.DataFrame, arms: Sequence[str], window_ms: float) -> str:
+def runs_print(turns: pd.DataFrame, arms: Arms, window_ms: float) -> str:
     """Trials, window, XDP mode, lost events, noisy turns of the drawn arms; `turns` is what `metrics.gather` gives."""
-    drawn = turns[turns["arm"].isin(arms)]
+    drawn = turns[turns["arm"].isin(arms.names)]
     trials = "/".join(sorted({str(count) for count in drawn.groupby("arm")["trial"].nunique()}, key=int))
-    lost = {arm: loss_pct(drawn[drawn["arm"] == arm]) for arm in arms}
-    words = ", ".join(f"{name(arm)} {share:.2f} %" for arm, share in lost.items() if share is not None)
+    lost = {arm: loss_pct(drawn[drawn["arm"] == arm.name]) for arm in arms}
+    words = ", ".join(f"{arm} {share:.2f} %" for arm, share in lost.items() if share is not None)
     noisy = (drawn["noise"] != "").sum()
     return (
         f"n = {trials} trial{'' if trials == '1' else 's'} per arm, each one turn of every arm on the same traffic; "
@@ -191,26 +192,20 @@ def runs_print(turns: pd.DataFrame, arms: Sequence[str], window_ms: float) -> st
     )
 
 
-def look(arm: str) -> Look:
+def look(arm: Arm) -> Look:
     """What stands for an arm: its kind's, with a word, a hatch and a finer line for what else its name says."""
-    kind, *suffixes = arm.split("-")
-    plain = _KINDS[kind]
-    if not suffixes:
+    plain = _KINDS[arm.kind]
+    if not arm.suffixes:
         return plain
-    words, hatches = zip(*(_SUFFIXES[suffix] for suffix in suffixes), strict=True)
-    line = _LINES[suffixes[0]]
+    words, hatches = zip(*(_SUFFIXES[suffix] for suffix in arm.suffixes), strict=True)
+    line = _LINES[arm.suffixes[0]]
     return replace(plain, label="\n".join([plain.label, *words]), line=line, hatch="".join(hatches))
 
 
-def in_order(arms: Iterable[str]) -> list[str]:
-    """Arms as they stand side by side: in that of the set `every`, then others."""
-    every = SETS["every"]
-    return sorted(set(arms), key=lambda arm: (every.index(arm) if arm in every else len(every), arm))
-
-
-def name(arm: str) -> str:
-    """An arm in running text: as the configuration names it."""
-    return arm
+def in_order(arms: Arms) -> Arms:
+    """Arms as they stand side by side: in the order of the set `every`, then others."""
+    place = {name: at for at, name in enumerate(SETS["every"])}
+    return Arms(sorted(arms, key=lambda arm: (place.get(arm.name, len(place)), arm.name)))
 
 
 def series(at: int) -> dict[str, Any]:
@@ -230,7 +225,7 @@ def distribution(axes: Axes, values: ArrayLike, look: Look, **line: Any) -> None
     axes.plot(quantiles, shares, linestyle=look.line, color=look.colour, drawstyle="steps-post", **line)
 
 
-def boxes(axes: Axes, by_arm: dict[str, pd.Series[float]], paper: dict[str, float]) -> None:
+def boxes(axes: Axes, by_arm: Mapping[Arm, pd.Series[float]], paper: Mapping[Arm, float]) -> None:
     """Box plots, one an arm: quartiles, whiskers of 1.5 IQR, outliers; mean as a white diamond, in figures at the top.
 
     `paper` holds the paper's means, drawn as red bars with a star.
@@ -256,7 +251,7 @@ def boxes(axes: Axes, by_arm: dict[str, pd.Series[float]], paper: dict[str, floa
         axes.text(
             position,
             0.995,
-            f"{mean:.0f}" if mean >= 100 else f"{mean:.2f}",
+            words.number(mean),
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="top",

@@ -15,11 +15,11 @@ def markdown() -> str:
 
 def _section(schema: pa.DataFrameSchema) -> str:
     rows = [
-        [f"`{name}`", _type(column), _allowed(column), column.description or ""]
-        for name, column in schema.columns.items()
+        [f"`{name}`", _type(column), _allowed(column), column.description] for name, column in schema.columns.items()
     ]
-    head = [f"## {schema.name}", *([schema.description] if schema.description else [])]
-    return "\n\n".join([*head, pages.table(["column", "type", "may be", "meaning"], rows)])
+    return "\n\n".join(
+        [f"## {schema.name}", schema.description, pages.table(["column", "type", "may be", "meaning"], rows)]
+    )
 
 
 def _type(column: pa.Column) -> str:
@@ -39,7 +39,7 @@ def _words(check: pa.Check) -> str:
     bounds = check.statistics or {}
     match check.name:
         case "isin":
-            return ", ".join(str(value) for value in bounds["allowed_values"])
+            return ", ".join(str(value) or "empty" for value in bounds["allowed_values"])
         case "in_range":
             return f"{bounds['min_value']:,} to {bounds['max_value']:,}"
         case "greater_than_or_equal_to":

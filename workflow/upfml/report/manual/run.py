@@ -15,13 +15,15 @@ from typing import Any
 
 import pandas as pd
 
-from upfml.arms import PAPER_ARMS, STRONGEST_ARMS
+from upfml.arms import PAPER_ARMS, STRONGEST_ARMS, Arm
 from upfml.base import files, pages, tables
 from upfml.base.errors import UserError
-from upfml.report.metrics import Estimate, by_trial, mean_over_trials, ratio_over_trials
+from upfml.base.statistics import Estimate, mean_over_trials, ratio_over_trials
+from upfml.base.words import estimate, given, number, with_interval
+from upfml.report.metrics import by_trial
 
-KERNEL, USER = (STRONGEST_ARMS[role].name for role in ("kernel", "user"))
-PAPER_KERNEL, PAPER_USER = (PAPER_ARMS[role].name for role in ("kernel", "user"))
+KERNEL, USER = (STRONGEST_ARMS[role] for role in ("kernel", "user"))
+PAPER_KERNEL, PAPER_USER = (PAPER_ARMS[role] for role in ("kernel", "user"))
 
 _QUOTED = {
     "found": ("first_page.rst", "What was found"),
@@ -82,24 +84,24 @@ def _which_run(results: Path) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _AnswerRow:
     """A row of the table `answer`: a metric of two arms, by how much they differ, and which of the two is better."""
 
     what: str
     metric: str
     unit: str
     scale: float = 1
-    kernel: str = KERNEL
-    user: str = USER
+    kernel: Arm = KERNEL
+    user: Arm = USER
     is_share: bool = False  # in %, compared by its difference, and more is better; else by its ratio, and less is
 
     def cells(self, metrics: pd.DataFrame) -> list[str]:
         """Its row."""
         kernel, user = (by_trial(metrics, arm, self.metric) * self.scale for arm in (self.kernel, self.user))
         against = mean_over_trials(kernel - user) if self.is_share else ratio_over_trials(kernel, user)
-        words = f"{_number(against)} points" if self.is_share else f"× {_number(against)}"
+        words = f"{estimate(against)} points" if self.is_share else f"× {estimate(against)}"
         possible = (0.0, 100.0 if self.unit.startswith("%") else float("inf"))
-        levels = [_number(mean_over_trials(values, possible)) for values in (kernel, user)]
+        levels = [estimate(mean_over_trials(values, possible)) for values in (kernel, user)]
         return [f"{self.what}, {self.unit}", *levels, words, self._better(against)]
 
     def _better(self, against: Estimate) -> str:
@@ -110,11 +112,11 @@ class _Row:
 
 
 _ANSWER = [
-    _Row("From a packet to its class, where it is found (median)", "arrival_to_label_median", "µs", 1e-3),
-    _Row("From a packet to a process that knows its class (median)", "arrival_to_user_space_median", "µs", 1e-3),
-    _Row("CPU of the classifier, by exact accounts", "cpu_direct", "% of all CPUs"),
-    _Row("Context switches of the machine", "context_switches_mean", "1/s"),
-    _Row("Accuracy on live traffic", "accuracy", "%", is_share=True),
+    _AnswerRow("From a packet to its class, where it is found (median)", "arrival_to_label_median", "µs", 1e-3),
+    _AnswerRow("From a packet to a process that knows its class (median)", "arrival_to_user_space_median", "µs", 1e-3),
+    _AnswerRow("CPU of the classifier, by exact accounts", "cpu_direct", "% of all CPUs"),
+    _AnswerRow("Context switches of the machine", "context_switches_mean", "1/s"),
+    _AnswerRow("Accuracy on live traffic", "accuracy", "%", is_share=True),
 ]
 
 
@@ -129,8 +131,8 @@ def answer(results: Path) -> str:
 
 
 def _load_row(arms: Mapping[str, Any]) -> list[str]:
-    broke = {side: arms[arm]["broke"] for side, arm in (("kernel", KERNEL), ("user space", USER))}
-    cells = [_breaks_at(arms[arm]) for arm in (KERNEL, USER)]
+    broke = {side: arms[arm.name]["broke"] for side, arm in (("kernel", KERNEL), ("user space", USER))}
+    cells = [_breaks_at(arms[arm.name]) for arm in (KERNEL, USER)]
     longest = {side: period or 0.0 for side, period in broke.items()}  # the longer the period, the earlier it broke
     if longest["kernel"] == longest["user space"]:
         better = "not resolved"
@@ -183,12 +185,12 @@ def artifact(results: Path) -> str:
     return pages.table(["claim", "quantity", "in the reference run"], rows)
 
 
-def _ratio(metrics: pd.DataFrame, metric: str, numerator: str = USER, denominator: str = KERNEL) -> str:
-    return _number(ratio_over_trials(by_trial(metrics, numerator, metric), by_trial(metrics, denominator, metric)))
+def _ratio(metrics: pd.DataFrame, metric: str, numerator: Arm = USER, denominator: Arm = KERNEL) -> str:
+    return estimate(ratio_over_trials(by_trial(metrics, numerator, metric), by_trial(metrics, denominator, metric)))
 
 
 def _change(row: Mapping[str, Any]) -> str:
-    return f"{row['points']:+.2f} [{row['points_low']:+.2f}, {row['points_high']:+.2f}]"
+    return with_interval(row["points"], row["points_low"], row["points_high"], decimals=2, signed=True)
 
 
 def exactness(results: Path) -> str:
@@ -212,8 +214,8 @@ def load(results: Path) -> str:
         [
             sweep if sweep == of_sweep["unit"] else f"{sweep}, {of_sweep['unit']}",
             f"`{name}`",
-            _value(arm["held"]),
-            _value(arm["broke"]),
+            given(arm["held"]),
+            given(arm["broke"]),
             _lost(arm),
         ]
         for sweep, of_sweep in found["sweeps"].items()
@@ -222,7 +224,7 @@ def load(results: Path) -> str:
     missing = [
         f"In the sweep {sweep}, too few packets left in time at {', '.join(late)}: no verdict there."
         for sweep, of_sweep in found["sweeps"].items()
-        if (late := dict.fromkeys(_value(turns["value"]) for turns in of_sweep["not_offered"]))
+        if (late := dict.fromkeys(given(turns["value"]) for turns in of_sweep["not_offered"]))
     ]
     bound = f"An arm may lose {found['limit_pct']:g} %."
     return "\n\n".join(
@@ -230,12 +232,8 @@ def load(results: Path) -> str:
     )
 
 
-def _value(value: float | None) -> str:
-    return "–" if value is None else f"{value:,g}"
-
-
 def _lost(arm: Mapping[str, Any]) -> str:
-    return "–" if arm["by"] is None else f"{arm['lost_pct'][arm['by']]:.3g} % of {arm['by']}"
+    return "–" if arm["by"] is None else f"{number(arm['lost_pct'][arm['by']])} % of {arm['by']}"
 
 
 def inference(results: Path) -> str:
@@ -243,7 +241,7 @@ def inference(results: Path) -> str:
     rows = pd.read_csv(results / "bench/inference.csv")
     wide = rows.pivot(index=["forest", "order"], columns="engine", values="ns_net")
     engines = list(dict.fromkeys(rows["engine"]))
-    cells = [[*name, *map(_ns, values)] for name, values in zip(wide.index, wide[engines].to_numpy(), strict=True)]
+    cells = [[*name, *map(number, values)] for name, values in zip(wide.index, wide[engines].to_numpy(), strict=True)]
     return pages.table(["forest", "order of inputs", *(f"`{engine}`" for engine in engines)], cells)
 
 
@@ -265,7 +263,7 @@ _WAYS = {
 
 def _by_flows(way: pd.DataFrame) -> str:
     wide = way.pivot(index="step", columns="flows", values="ns").reindex(way["step"].unique())
-    cells = [[step, *map(_ns, values)] for step, values in zip(wide.index, wide.to_numpy(), strict=True)]
+    cells = [[step, *map(number, values)] for step, values in zip(wide.index, wide.to_numpy(), strict=True)]
     return pages.table(["step", *(f"flows: {flows:,}" for flows in wide.columns)], cells)
 
 
@@ -276,8 +274,8 @@ def delivery(results: Path) -> str:
         [
             f"{row['by']}, {row['delay_ms']:g} ms" if row["delay_ms"] else row["by"],
             row["emit"],
-            _ns(row["ns"]),
-            f"{row['perf_over_this']:.3g}",
+            number(row["ns"]),
+            number(row["perf_over_this"]),
         ]
         for row in rows
     ]
@@ -360,26 +358,10 @@ def _period(results: Path) -> dict[str, Any]:
     return arms
 
 
-def _require(arms: Iterable[str], where: str, found: Collection[str]) -> None:
-    missing = [arm for arm in arms if arm not in found]
+def _require(arms: Iterable[Arm], where: str, found: Collection[str]) -> None:
+    missing = [arm.name for arm in arms if arm.name not in found]
     if missing:
         raise UserError(
             f"this run has nothing of arm {', '.join(missing)}, which the manual's tables show",
             f"add it to {where} in config.yaml, and run again",
         )
-
-
-def _ns(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-
-
-def _number(estimate: Estimate) -> str:
-    """Three significant digits, with the interval where there is one."""
-    if estimate.low is None or estimate.high is None:
-        return _digits(estimate.value)
-    return f"{_digits(estimate.value)} [{_digits(estimate.low)},\N{NO-BREAK SPACE}{_digits(estimate.high)}]"
-
-
-def _digits(value: float) -> str:
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
-    return text.replace("-", "−")

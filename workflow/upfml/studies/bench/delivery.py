@@ -36,7 +36,7 @@ DELIVERIES = [
     *((Delivery("ring", delay_ms), "every") for delay_ms in (0, 1, 10)),
     (Delivery("ring"), "change"),
 ]
-"""And classify.emit."""
+"""And whether every decision is sent, or every change of one."""
 COLUMNS = [
     *("by", "delay_ms", "emit", "ns", "ns_low", "ns_high"),
     *("packets", "events", "lost", "wakeups", "perf_over_this"),
@@ -57,7 +57,7 @@ def measure(model: Path, repeats: int) -> pd.DataFrame:
     with one_cpu() as cpu, ExitStack() as stack:
         others = sorted(set(range(os.cpu_count() or 1)) - {cpu})
         if not others:
-            raise UserError("there is one CPU only", "run this benchmark on a machine with two or more")
+            raise UserError("this machine has only one CPU", "run this benchmark on a machine with two or more")
         before = programs.load(model, _DEFINITION, "packet", FlowTable())[0].load("bench_statistics")
         told = [stack.enter_context(_Told(model, delivery, emit, others[0])) for delivery, emit in DELIVERIES]
         turns = []

@@ -33,7 +33,6 @@ import tl2cgen
 import treelite
 from numpy.typing import NDArray
 
-from upfml import config as upfml_config
 from upfml.base import gcc, tables
 from upfml.base.errors import UserError
 from upfml.bpf.flowtable import FlowTable
@@ -44,6 +43,7 @@ from upfml.classify.user import predictor
 from upfml.model import convert
 from upfml.model.engines import FILES
 from upfml.model.kinds import TreeModel, round_shares, trees_of, untrained
+from upfml.model.points import point_name
 from upfml.packets.features import Definition
 from upfml.studies.bench import programs
 
@@ -93,7 +93,7 @@ def measure(windows: pd.DataFrame, config: Mapping[str, Any], engines: Sequence[
             for depth, trees in product(bench["max_depth"], bench["n_estimators"])
             for row in _of_forest(
                 noisy_forest(windows, depth, trees, seed),
-                upfml_config.point_name(depth, trees),
+                point_name(depth, trees),
                 windows[tables.FEATURES].to_numpy(),
                 config,
                 engines,
@@ -186,7 +186,7 @@ def _load(engine: str, forest: TreeModel, folder: Path, config: Mapping[str, Any
         return _Calls(lambda row: forest.predict(row)[0], lambda samples: samples[:, np.newaxis, :], _CALLS[engine])
     if engine not in USER_SPACE:
         programs.write(forest, engine, folder, config)
-        return _Kernel(engine, folder, Definition.of(config["features"]))
+        return _InKernel(engine, folder, Definition.of(config["features"]))
     if engine == "tl2cgen":
         tl2cgen.generate_c_code(treelite.sklearn.import_model(forest), dirpath=str(folder), params={})
         return _Loop(folder, forest.n_features_in_, "-O2", "-DTL2CGEN", "-Wno-unused-variable")
@@ -198,7 +198,7 @@ def _load(engine: str, forest: TreeModel, folder: Path, config: Mapping[str, Any
     return _Loop(folder, forest.n_features_in_, engine.removeprefix("gcc"))
 
 
-class _Kernel:
+class _InKernel:
     """A forest in the kernel."""
 
     def __init__(self, engine: str, folder: Path, definition: Definition) -> None:

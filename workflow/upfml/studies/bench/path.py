@@ -38,7 +38,7 @@ from upfml.packets.features import Definition
 from upfml.studies.bench import programs
 
 WAYS = [("packet", "every"), ("window", "every"), ("window", "change")]
-"""classify.when and classify.emit."""
+"""At which packets a flow is classified, and which decisions are sent."""
 STEPS = ["pass", "clock", "parse", "flow", "statistics", "classify", "deliver"]
 COLUMNS = ["flows", "when", "emit", "step", "ns", "ns_step", "share", "over_pass"]
 

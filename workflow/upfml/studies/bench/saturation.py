@@ -63,20 +63,20 @@ def measure(forest: TreeModel, config: Mapping[str, Any]) -> pd.DataFrame:
     bench = config["bench"]["saturation"]
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory()))
-        arms = []
+        beds = []
         for number, (arm, engine) in enumerate(ARMS):
             log.info("setting up %s", f"{arm} {engine}".strip())
-            arms.append(stack.enter_context(_set_up(arm, engine, forest, config, number, work / str(number))))
-        for made in arms:
+            beds.append(stack.enter_context(_set_up(arm, engine, forest, config, number, work / str(number))))
+        for made in beds:
             if made.agent:
                 made.agent.attach()
-        stack.enter_context(_apart(arms))
+        stack.enter_context(_apart(beds))
         random = np.random.default_rng(config["seed"])
         rows = []
         for turn in range(bench["repeats"]):
             log.info("turn %d of %d", turn + 1, bench["repeats"])
-            rows += [arms[at].turn(turn, bench["duration_s"]) for at in random.permutation(len(arms))]
-        table = pd.concat([arm.end(pd.DataFrame(rows)) for arm in arms])
+            rows += [beds[at].turn(turn, bench["duration_s"]) for at in random.permutation(len(beds))]
+        table = pd.concat([bed.end(pd.DataFrame(rows)) for bed in beds])
     return _over_pass(table)
 
 
@@ -88,13 +88,13 @@ def _over_pass(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Arm:
+class _EquippedBed:
     """A test bed with its arm on N3, ready for turns."""
 
     arm: str
     engine: str
     generator: Generator
-    bed: InjectorBed
+    injected: InjectorBed
     agent: AgentProcess | None
     xdp_mode: str
     """Of XDP_PASS; agents know theirs."""
@@ -144,14 +144,14 @@ class _Arm:
 
     def _reading(self) -> NDArray[np.int64]:
         """Time (ns), packets at the data network, packets sent, ns that the UPF's thread had a CPU."""
-        forwarded, sent = self.bed.forwarded(), self.bed.sent()
-        return np.array([time.monotonic_ns(), forwarded, sent, injector_bed.cpu_ns(self.bed.thread)])
+        forwarded, sent = self.injected.forwarded(), self.injected.sent()
+        return np.array([time.monotonic_ns(), forwarded, sent, injector_bed.cpu_ns(self.injected.thread)])
 
 
 @contextmanager
 def _set_up(
     arm: str, engine: str, forest: TreeModel, config: Mapping[str, Any], number: int, work: Path
-) -> Iterator[_Arm]:
+) -> Iterator[_EquippedBed]:
     testbed = config["testbed"]
     with ExitStack() as stack:
         bed = stack.enter_context(Namespaces(f"{testbed['prefix']}sat{number}", testbed["ue_mtu_bytes"]))
@@ -163,7 +163,7 @@ def _set_up(
         if engine:
             programs.write(forest, engine, work / "model", config)
             agent = AgentProcess(config, Arm(arm), bed, work / "model", work)
-        yield _Arm(arm, engine, generator, live, agent, mode, work)
+        yield _EquippedBed(arm, engine, generator, live, agent, mode, work)
 
 
 @contextmanager
@@ -177,15 +177,17 @@ def _passing(live: InjectorBed, bed: Namespaces, wanted: str) -> Iterator[str]:
 
 
 @contextmanager
-def _apart(arms: Sequence[_Arm]) -> Iterator[None]:
+def _apart(beds: Sequence[_EquippedBed]) -> Iterator[None]:
     """Give the UPFs' threads one CPU, and the others to all else. Raises UserError when there is but one."""
     cpus = os.sched_getaffinity(0)
     if len(cpus) < 2:
-        raise UserError("generator and UPF need a CPU each, and there is but one", "use a machine with two or more")
+        raise UserError(
+            "generator and UPF need one CPU each, but this machine has only one", "use a machine with two or more"
+        )
     upf = {max(cpus)}
-    for arm in arms:
-        os.sched_setaffinity(arm.bed.thread, upf)
-        for process in arm.processes():
+    for bed in beds:
+        os.sched_setaffinity(bed.injected.thread, upf)
+        for process in bed.processes():
             os.sched_setaffinity(process, cpus - upf)
     os.sched_setaffinity(0, cpus - upf)
     try:

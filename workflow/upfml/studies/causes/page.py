@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from upfml.base import xdpmode
+from upfml.base import pages, words, xdpmode
 from upfml.studies.causes.chains import FIRST_WINDOW, KERNEL_WINDOWS, USER
 
 Row = Mapping[str, Any]
@@ -51,7 +51,7 @@ def markdown(study: Mapping[str, Any], live: Live | None = None) -> str:
     head = _HEAD.format(packets=trace["packets"], flows=flows, **method)
     parts = [
         head,
-        *_table(["cause", "here", "authors"], [[c["cause"], c["here"], c["authors"]] for c in study["causes"]]),
+        pages.table(["cause", "here", "authors"], [[c["cause"], c["here"], c["authors"]] for c in study["causes"]]),
     ]
     parts += ["", _SOURCES, ""]
     for split, title in _TITLES.items():
@@ -78,9 +78,9 @@ def _of_split(split: Row) -> list[str]:
         ("for comparison: one threshold on one feature", split["baselines"]["one_threshold"]),
     ]
     return [
-        *_table(["cause", "alone", "cumulative", "decided differently"], causes),
+        pages.table(["cause", "alone", "cumulative", "decided differently"], causes),
         "",
-        *_table(
+        pages.table(
             ["chain", "accuracy, %", "balanced, %", "points from scikit-learn on floats", "decisions"],
             [
                 [name, _accuracy(row), f"{row['balanced_accuracy_pct']:.2f}", _points(row), f"{row['decisions']:,}"]
@@ -145,8 +145,9 @@ def verdict(study: Mapping[str, Any], live: Live | None = None) -> list[str]:
     else:
         heldout, later = 100 * live["heldout_accuracy"], 100 * live["live_accuracy"]
         lines.append(
-            f"{unseen}. Here, with one model and equal arithmetic, that alone is {_signed(later - heldout)} points "
-            f"({heldout:.2f} % held out, {later:.2f} % live, {xdpmode.words([live['xdp_mode']])})."
+            f"{unseen}. Here, with one model and equal arithmetic, that alone is "
+            f"{words.number(later - heldout, decimals=2, signed=True)} points ({heldout:.2f} % held out, "
+            f"{later:.2f} % live, {xdpmode.words([live['xdp_mode']])})."
         )
     return [f"- {line}" for line in lines]
 
@@ -165,24 +166,14 @@ def _list(named: Sequence[tuple[str, Row]]) -> str:
 
 def _points(row: Row) -> str:
     if "points" not in row:
-        return "–"
-    return f"{_signed(row['points'])} [{_signed(row['points_low'])}, {_signed(row['points_high'])}]"
-
-
-def _signed(points: float) -> str:
-    """With a sign, but none for what rounds to nothing."""
-    text = f"{abs(points):.2f}"
-    return text if text == "0.00" else f"{'−' if points < 0 else '+'}{text}"
+        return words.UNKNOWN
+    return words.with_interval(row["points"], row["points_low"], row["points_high"], decimals=2, signed=True)
 
 
 def _accuracy(row: Row) -> str:
-    return f"{row['accuracy_pct']:.2f} [{row['accuracy_low_pct']:.2f}, {row['accuracy_high_pct']:.2f}]"
+    return words.with_interval(row["accuracy_pct"], row["accuracy_low_pct"], row["accuracy_high_pct"], decimals=2)
 
 
 def _count(row: Row) -> str:
     changed = row["decided_differently"]
     return "–" if changed is None else f"{changed:,.0f}" if changed >= 10 or changed == 0 else f"{changed:.1f}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]]

@@ -20,12 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from upfml.base import published
 from upfml.base.classes import CLASS_NAMES
 from upfml.base.errors import UserError
 from upfml.model import kinds
 from upfml.model.baselines import Baselines
 from upfml.model.kinds import round_shares
-from upfml.report import paper
 from upfml.studies.causes.arithmetic import FEATURES, Decisions, Integers, Trace, decisions, window_starts
 from upfml.studies.causes.chains import AUTHORS, CAUSES, EXACT, HONEST, OTHERS, Chain, added_up
 from upfml.studies.causes.forest import classes
@@ -226,7 +226,7 @@ def run(trace: Trace, window_ns: int, forest: Mapping[str, Any], seed: int, repe
             "repetitions": repetitions,
             "resamples": RESAMPLES,
         },
-        "paper_accuracy_pct": {arm: paper.published("accuracy", arm) for arm in ("sklearn", "user", "kernel")},
+        "paper_accuracy_pct": {arm: published.value("accuracy", arm) for arm in ("sklearn", "user", "kernel")},
         "causes": [{"cause": cause.name, "here": cause.here, "authors": cause.authors} for cause in CAUSES],
         "splits": {
             split: _of_split(

@@ -1,1 +1,4 @@
-"""Does the forest generalise? Its decisions on scenarios that it was not trained on: judged, and told on a page."""
+"""Does the forest generalise? It decides on scenarios that it was not trained on.
+
+evaluation.py judges the decisions, and page.py tells the result.
+"""

@@ -1,6 +1,6 @@
 """Does the forest generalise? Its decisions, and the baselines', on traffic of scenarios that it was not trained on.
 
-In: the packets of each scenario (experiment.run, arm `capture`) and the true classes from their generators. Windows are
+In: the packets of each scenario (run/trace.py, arm `capture`) and the true classes from their generators. Windows are
 those of the training (windows.py), the forest is scikit-learn's; exactness.py shows that the kernel decides as it does.
 Scenario HELD_OUT stands beside them: windows of the training trace that were kept from training at random.
 
@@ -40,7 +40,7 @@ CONFIDENCE = 0.95
 
 
 def traffic_seed(config: Mapping[str, Any], scenario: str) -> int:
-    """The seed of a scenario's traffic, from its name: above all of experiment.trial_seed, and not moved by others."""
+    """The seed of a scenario's traffic, from its name: above all of run.steps.trial_seed, and not moved by others."""
     return (int(config["seed"]) + 1 << 32) + zlib.crc32(scenario.encode())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from upfml.base import xdpmode
+from upfml.base import pages, words, xdpmode
 from upfml.base.classes import CLASS_NAMES, NEITHER
 from upfml.studies.generalise.evaluation import CLASSIFIERS, HELD_OUT
 
@@ -40,8 +40,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     head = _HEAD.format(
         **{**method, "confidence": 100 * method["confidence"]}, held_out=f"“{name(HELD_OUT)}”", modes=_modes(scenarios)
     )
-    parts = [head, "## Accuracy", "", *_accuracies(scenarios), "", "## What the forest calls each application", ""]
-    parts += [*_applications(scenarios), "", "## What each scenario changes", "", *_scenarios(scenarios), ""]
+    parts = [head, "## Accuracy", "", _accuracies(scenarios), "", "## What the forest calls each application", ""]
+    parts += [_applications(scenarios), "", "## What each scenario changes", "", _scenarios(scenarios), ""]
     return "\n".join([*parts, "## In words", "", *_in_words(scenarios), ""])
 
 
@@ -54,7 +54,7 @@ def name(scenario: str) -> str:
     return scenario.replace("-", " ") if scenario != HELD_OUT else "held out of training"
 
 
-def _accuracies(scenarios: Sequence[Row]) -> list[str]:
+def _accuracies(scenarios: Sequence[Row]) -> str:
     rows = []
     for scenario in scenarios:
         for classifier in CLASSIFIERS:
@@ -67,10 +67,10 @@ def _accuracies(scenarios: Sequence[Row]) -> list[str]:
             ]
             rows.append([name(scenario["scenario"]), TITLES[classifier], *both, confusion])
     counts = f"true {'; '.join(CLASS_NAMES.values())}: called {' / '.join(CLASS_NAMES.values())}"
-    return _table(["scenario", "classifier", "accuracy, %", "retrained", "balanced, %", "retrained", counts], rows)
+    return pages.table(["scenario", "classifier", "accuracy, %", "retrained", "balanced, %", "retrained", counts], rows)
 
 
-def _applications(scenarios: Sequence[Row]) -> list[str]:
+def _applications(scenarios: Sequence[Row]) -> str:
     rows = []
     for scenario in scenarios:
         for made in scenario["applications"]:
@@ -82,10 +82,10 @@ def _applications(scenarios: Sequence[Row]) -> list[str]:
                 [name(scenario["scenario"]), made["application"], KINDS[made["label"]], *counts, *shares, others]
             )
     called = [f"called {said}, %" for said in CLASS_NAMES.values()]
-    return _table(["scenario", "application", "true class", "flows", "windows", *called, "eMBB, retrained"], rows)
+    return pages.table(["scenario", "application", "true class", "flows", "windows", *called, "eMBB, retrained"], rows)
 
 
-def _scenarios(scenarios: Sequence[Row]) -> list[str]:
+def _scenarios(scenarios: Sequence[Row]) -> str:
     rows = []
     for scenario in scenarios:
         if scenario["scenario"] == HELD_OUT:
@@ -104,7 +104,7 @@ def _scenarios(scenarios: Sequence[Row]) -> list[str]:
             ]
         )
     head = ["scenario", "differs from training in", "s", "idle before, %", "events lost", "windows of unknown flows"]
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def _in_words(scenarios: Sequence[Row]) -> list[str]:
@@ -131,11 +131,15 @@ def _in_words(scenarios: Sequence[Row]) -> list[str]:
             f"- **{name(scenario['scenario'])}**: balanced accuracy {abs(lost):.1f} points "
             f"{'below' if lost > 0 else 'above'} that of held-out windows "
             f"({'the intervals do not meet' if apart else 'the intervals overlap'}), "
-            f"{forest['balanced_accuracy_pct'] - stump['balanced_accuracy_pct']:+.1f} points from one threshold's; "
-            f"accuracy {forest['accuracy_pct'] - always['accuracy_pct']:+.1f} points from the majority class's; "
+            f"{_points(forest['balanced_accuracy_pct'] - stump['balanced_accuracy_pct'])} points from one threshold's; "
+            f"accuracy {_points(forest['accuracy_pct'] - always['accuracy_pct'])} points from the majority class's; "
             f"least right is {worst['application']}, {100 * _right(worst):.1f} % of its windows.{idle}"
         )
     return lines
+
+
+def _points(difference: float) -> str:
+    return words.number(difference, decimals=1, signed=True)
 
 
 def _right(application: Row) -> float:
@@ -155,8 +159,4 @@ def _range(values: Sequence[float]) -> str:
 
 def _interval(scores: Row, score: str) -> str:
     low, high = scores[f"{score}_low_pct"], scores[f"{score}_high_pct"]
-    return f"{scores[f'{score}_pct']:.2f}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]]
+    return words.with_interval(scores[f"{score}_pct"], low, high, decimals=2)

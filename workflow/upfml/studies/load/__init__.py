@@ -1,1 +1,4 @@
-"""Load until something breaks: turns at more and more of it (turns.py), and what they say (breaks.py)."""
+"""Load, until something breaks: more packets, more flows, or shorter periods.
+
+loads.py lists the loads, turns.py runs every arm at each, and breaks.py finds where each arm breaks.
+"""

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from upfml.arms import NONE
+
 LIMIT_PCT = 0.1
 OFFERED_SHARE = 0.98
 """Of the wanted packets, sent in time: a turn with less is left out."""
@@ -37,10 +39,10 @@ def losses(load: pd.DataFrame) -> pd.DataFrame:
     expected = turns["decisions_expected"].where(turns["decisions_expected"] > 0)
     turns["decisions_pct"] = 100 * (expected - turns["decisions_made"]).clip(lower=0) / expected
     of_value = ["sweep", "value"]
-    forwarding = turns[turns["arm"] == "none"].groupby(of_value)["packets_pct"].median()
+    forwarding = turns[turns["arm"] == NONE.name].groupby(of_value)["packets_pct"].median()
     alone = forwarding.reindex(pd.MultiIndex.from_frame(turns[of_value])).fillna(0.0).to_numpy()
     above = (turns["packets_pct"] - alone).clip(lower=0)
-    turns["packets_pct"] = turns["packets_pct"].where(turns["arm"] == "none", above)
+    turns["packets_pct"] = turns["packets_pct"].where(turns["arm"] == NONE.name, above)
     return turns
 
 
@@ -90,7 +92,7 @@ def _of_arm(values: pd.DataFrame) -> dict[str, Any]:
 
 def _first(of_sweep: pd.DataFrame) -> str | None:
     """The arm, of those that classify or collect, that broke at the lightest load."""
-    broken = of_sweep[(of_sweep["lost_pct"] > LIMIT_PCT) & (of_sweep["arm"] != "none")]
+    broken = of_sweep[(of_sweep["lost_pct"] > LIMIT_PCT) & (of_sweep["arm"] != NONE.name)]
     if broken.empty:
         return None
     lightest = broken["wanted_packets_per_s"].min(), broken["flows"].min()

@@ -32,7 +32,7 @@ from upfml.base import files, tables, xdpmode
 from upfml.base.errors import UserError
 from upfml.bpf import syscall
 from upfml.run.agentprocess import AgentProcess, loss
-from upfml.studies.load.points import Point, points
+from upfml.studies.load.loads import OfferedLoad, offered_loads
 from upfml.testbed.namespaces import Namespaces
 from upfml.traffic.injector import bed as injector_bed
 from upfml.traffic.injector.bed import InjectorBed
@@ -59,13 +59,13 @@ def measure(config: Mapping[str, Any], model: Path | None) -> pd.DataFrame:
     """
     load = config["load"]
     config = {**config, "features": {**config["features"], "window_ms": load["window_ms"]}}
-    values = [(point, point.schedule(load)) for point in points(load)]
+    values = [(offered, offered.schedule(load)) for offered in offered_loads(load)]
     arms = Arms.of(load["arms"])
     loaded = [arm for arm in arms if arm != NONE]
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory()))
         bed = stack.enter_context(Namespaces(config["testbed"]["prefix"], config["testbed"]["ue_mtu_bytes"]))
-        live = stack.enter_context(injector_bed.ready(bed, max(point.flows for point, _ in values)))
+        live = stack.enter_context(injector_bed.ready(bed, max(offered.flows for offered, _ in values)))
         generator = stack.enter_context(ScheduledGenerator(live, bed.ran))
         log.info("loading %s", ", ".join(arm.name for arm in loaded))
         agents = {arm: AgentProcess(config, arm, bed, model, work / arm.name) for arm in loaded}
@@ -76,10 +76,10 @@ def measure(config: Mapping[str, Any], model: Path | None) -> pd.DataFrame:
         turns = [_Turns(arm, live, generator, upf_cpus, agents.get(arm)) for arm in arms]
         random = np.random.default_rng(config["seed"])
         for turn in range(load["repeats"]):
-            for point, schedule in values:
-                log.info("round %d of %d: %s %g", turn + 1, load["repeats"], point.sweep, point.value)
+            for offered, schedule in values:
+                log.info("round %d of %d: %s %g", turn + 1, load["repeats"], offered.sweep, offered.value)
                 for at in random.permutation(len(turns)):
-                    turns[at].make(point, schedule, turn)
+                    turns[at].make(offered, schedule, turn)
         rows = pd.concat([of_arm.end(work / of_arm.arm.name) for of_arm in turns], ignore_index=True)
     return tables.typed(rows.sort_values(["sweep", "value", "turn"], kind="stable"), tables.LOAD)
 
@@ -132,7 +132,7 @@ class _Turns:
         self._steady_ns: list[tuple[int, int]] = []
         self._ended_ns: list[int] = []
 
-    def make(self, point: Point, schedule: Schedule, turn: int) -> None:
+    def make(self, offered: OfferedLoad, schedule: Schedule, turn: int) -> None:
         """Send all of the schedule."""
         if self._agent:
             self._agent.attach()
@@ -151,12 +151,12 @@ class _Turns:
         self._ended_ns.append(time.monotonic_ns())
         self._rows.append(
             {
-                "sweep": point.sweep,
-                "value": point.value,
+                "sweep": offered.sweep,
+                "value": offered.value,
                 "arm": self.arm.name,
                 "turn": turn,
                 "xdp_mode": self._agent.xdp_mode if self._agent else xdpmode.NONE,
-                "flows": point.flows,
+                "flows": offered.flows,
                 "wanted_packets_per_s": schedule.packets_per_s,
                 "packets_wanted": schedule.sent,
                 "packets_offered": self._generator.sent(),
@@ -242,7 +242,9 @@ def _apart(thread: int, generator: int, agents: Sequence[int]) -> Iterator[list[
     """
     source, *upf = sorted(os.sched_getaffinity(0))
     if not upf:
-        raise UserError("generator and UPF need a CPU each, and there is but one", "use a machine with two or more")
+        raise UserError(
+            "generator and UPF need one CPU each, but this machine has only one", "use a machine with two or more"
+        )
     os.sched_setaffinity(thread, upf[-1:])
     os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(1))
     for agent in agents:

@@ -86,7 +86,7 @@ class SshBed:
             foreign = {each["kind"] for each in present} - _REPLACEABLE
             if foreign:
                 raise UserError(
-                    f"{device} of ran has a queueing discipline of its own, {', '.join(foreign)}, which is left alone",
+                    f"{device} of ran has a queueing discipline of its own ({', '.join(foreign)}), which stays",
                     "set testbed.n3_rate_mbit_s to null",
                 )
             # Where the limit has been lifted by then, there is nothing to delete, and tc says so.
@@ -128,7 +128,7 @@ class SshBed:
             raise UserError(
                 f"what the UE ({self.ue_address}) sends to {self.dn_address} is not seen as GTP-U on "
                 f"{self.n3_device} of upf; seen there: {dict(seen) or 'nothing'}",
-                f"is the PDU session established, and testbed.machines.upf.n3 the right device? {_SEE_PROVISION}",
+                f"check the PDU session, and that testbed.machines.upf.n3 is the right device; {_SEE_PROVISION}",
             )
         route = _json(self.upf, ["ip", "-json", "route", "get", self.dn_address])[0]
         return Uplink(route["dev"], route.get("gateway", self.dn_address), sorted(set(teids)))

@@ -105,7 +105,7 @@ class Connection:
         """What to raise when the connection is no more."""
         return UserError(
             f"the connection to {self.name} was lost: {reason}",
-            "see that the machine is up and the network to it works, and run again; what was started there ends",
+            "check that the machine is up and the network to it works, then run again; what was started there ends",
         )
 
     def command(self, argv: Sequence[str]) -> str:
@@ -158,7 +158,7 @@ class Connection:
                 self.soon(process.close)
                 raise UserError(
                     f"cannot send {error.filename or 'a file'} to {self.name}: {error.strerror or error}",
-                    "see that it is there and can be read",
+                    "check that it exists and can be read",
                 ) from error
             except BaseException:
                 self.soon(process.close)
@@ -247,7 +247,7 @@ class Connection:
             return asyncssh.read_known_hosts(str(path))
         except (OSError, ValueError) as error:
             raise UserError(
-                f"cannot read {path}, which has to have the host key of {self.name}: {_reason(error)}",
+                f"cannot read {path}, which must hold the host key of {self.name}: {_reason(error)}",
                 self._how_to_know("mend testbed.machines.known_hosts, or make that file"),
             ) from error
 
@@ -279,7 +279,8 @@ class Connection:
                 # Its text says what is wrong with the format, never what is in the file.
                 encrypted = isinstance(error, asyncssh.KeyEncryptionError) or "passphrase" in str(error).lower()
                 raise UserError(
-                    f"the key {path} for {self.name} " + ("has a passphrase" if encrypted else f"is none: {error}"),
+                    f"the key {path} for {self.name} "
+                    + ("has a passphrase" if encrypted else f"is not a private key: {error}"),
                     f"give it to ssh-agent (`ssh-add {path}`) and set testbed.machines.key to null"
                     if encrypted
                     else "set testbed.machines.key to the file of a private key, as ssh-keygen makes it",

@@ -370,7 +370,7 @@ class RemoteHost:
         except TimeoutError as error:
             raise UserError(
                 f"{self.name}: the keeper of the run did not start in {READY_PATIENCE_S:.0f} s",
-                "see what that machine does",
+                "see whether that machine is busy, and run again",
             ) from error
         if first["event"] == "refused":
             raise UserError(f"{self.name}: {first['reason']}", first["remedy"])
@@ -475,7 +475,7 @@ class RemoteHost:
             )
         return UserError(
             f"{self.name}: cannot start the keeper of the run: {complaints or f'status {status}'}",
-            "it wants root, unshare (util-linux 2.32 or later), and Python 3.8 or later as testbed.machines.python",
+            "it needs root, unshare (util-linux 2.32 or later), and Python 3.8 or later as testbed.machines.python",
         )
 
 

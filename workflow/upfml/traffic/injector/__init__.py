@@ -1,1 +1,4 @@
-"""Packets at any rate through the live UPF: their source (generator.py) and the test bed that takes them (bed.py)."""
+"""Packets at any rate through the live UPF, for studies of load and saturation.
+
+schedule.py says who sends when, generator.py sends, and bed.py is the test bed that takes the packets.
+"""

@@ -91,7 +91,9 @@ def _receive_in_thread(bed: Namespaces) -> int:
     done = subprocess.run(write, input="1", capture_output=True, text=True)
     made = napi_threads() - before
     if done.returncode or len(made) != 1:
-        raise UserError(f"N3 is not received by a thread of its own: {done.stderr.strip()}", "boot Linux 5.12 or later")
+        raise UserError(
+            f"N3 does not get a receiving thread of its own: {done.stderr.strip()}", "boot Linux 5.12 or later"
+        )
     return made.pop()
 
 

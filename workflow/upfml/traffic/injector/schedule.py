@@ -42,8 +42,8 @@ class Schedule:
         if abs(period_ns - window_ns) < _APART * window_ns:
             raise UserError(
                 f"config: load: {flows} flows at {packets_per_s:g} packets/s have a period of {period_ns / 1e6:g} ms, "
-                f"too close to load.window_ms ({window_ns / 1e6:g}) to say how many decisions that makes",
-                "change that value, or load.window_ms",
+                f"so close to load.window_ms ({window_ns / 1e6:g}) that the number of decisions is uncertain",
+                "change that value or load.window_ms",
             )
         if period_ns < window_ns:
             windows = max(_WINDOWS_AT_LEAST, length_ns // window_ns)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from upfml.base.errors import UserError
 from upfml.provision import clock, fiveg, kernel, machine, n3, tools
+from upfml.provision.checkedhost import Check, CheckedHost, Runner, run_here
 from upfml.provision.finding import Finding
-from upfml.provision.host import Check, Host, Runner, run_here
 from upfml.testbed.bed import bed_of
 from upfml.testbed.host import NO_CONNECTION
 from upfml.testbed.ssh.inventory import Machine, machines
@@ -26,7 +26,7 @@ HERE: tuple[Check, ...] = (
     machine.clock_source,
     kernel.options,
     kernel.btf,
-    kernel.trials,
+    kernel.abilities,
     tools.tools,
     tools.encoder,
     tools.elements,
@@ -42,7 +42,7 @@ _PLAIN_PYTHON, _OUR_PYTHON = (3, 8), (3, 11)
 _OTHER_PYTHON = "set testbed.machines.python to a later one there"
 _PYTHON_OF_SETUP = "set testbed.machines.upf.python to .venv/bin/python of a clone there in which `make setup` was run"
 _UPF_OPTIONS = ("BPF", "BPF_SYSCALL", "BPF_JIT", "XDP_SOCKETS")
-_UPF_TRIALS = ("headers", "bcc", "jit", "test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
+_UPF_ABILITIES = ("headers", "bcc", "jit", "test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
 _UPF_DISPENSABLE = ("test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
 """N3 there is no veth, and not every stage wants test runs or AF_XDP."""
 
@@ -51,40 +51,40 @@ Entering = Callable[[], "AbstractContextManager[RemoteHost]"]
 
 
 @contextmanager
-def hosts(testbed: Mapping[str, Any]) -> Iterator[Sequence[Host]]:
+def hosts(testbed: Mapping[str, Any]) -> Iterator[Sequence[CheckedHost]]:
     """The hosts of a test bed (that section of the configuration), to be checked within the block.
 
     Those of `namespaces` are this one machine.
     """
     if testbed["kind"] == "namespaces":
-        yield [Host("this machine", run_here, HERE)]
+        yield [CheckedHost("this machine", run_here, HERE)]
         return
     from upfml.testbed.ssh.connection import MachineRunner  # asyncssh takes a third of a second to import
     from upfml.testbed.ssh.remote import RemoteHost
 
     with ExitStack() as undo:
-        found = [Host("this machine", run_here, _controller())]
+        found = [CheckedHost("this machine", run_here, _controller())]
         for described in machines(testbed).values():
             run = MachineRunner(described)
             undo.callback(run.close)
             found.append(of_role(described, testbed, run, partial(RemoteHost, described)))
         # The runner only has to answer: the test bed has connections of its own.
-        found.append(Host("user plane", run_here, (partial(fiveg.session, entering=partial(bed_of, testbed)),)))
+        found.append(CheckedHost("user plane", run_here, (partial(fiveg.session, entering=partial(bed_of, testbed)),)))
         yield found
 
 
-def of_role(described: Machine, testbed: Mapping[str, Any], run: Runner, entering: Entering) -> Host:
+def of_role(described: Machine, testbed: Mapping[str, Any], run: Runner, entering: Entering) -> CheckedHost:
     """A machine of the test bed `ssh`, with the checks of its role; `testbed` is the configuration's section."""
     checks = {"ran": _ran, "upf": _upf, "dn": _dn}[described.role](described, testbed)
     within: dict[str, tuple[Check, ...]] = {
         "ran": (),
         "upf": (
-            partial(kernel.trials, wanted=_UPF_TRIALS, dispensable=_UPF_DISPENSABLE),
+            partial(kernel.abilities, wanted=_UPF_ABILITIES, dispensable=_UPF_DISPENSABLE),
             partial(n3.modes, described=described, wanted_mode=testbed["xdp_mode"]),
         ),
         "dn": (tools.player,),
     }
-    return Host(
+    return CheckedHost(
         f"{described.role} ({described.address})",
         run,
         (
@@ -161,7 +161,7 @@ def _for_generalise(applications: Mapping[str, str]) -> tuple[Check, ...]:
     )
 
 
-def _run(host: Host, entering: Entering, checks: Sequence[Check]) -> Iterator[Finding]:
+def _run(host: CheckedHost, entering: Entering, checks: Sequence[Check]) -> Iterator[Finding]:
     """Whether a run can start there; its clock; and what needs this project's code, which a run brings."""
     wanted = "brings the code and starts processes"
     try:

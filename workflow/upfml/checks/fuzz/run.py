@@ -1,26 +1,20 @@
-"""Fuzz the in-kernel parser from the command line.
-
-python -m upfml.checks.fuzz [--packets 1000000] [--seed 1] [--corpus DIR_OR_FILE ...]
-"""
+"""A run of the fuzzer: frames to start from, mutants until there are enough, and what was found."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import signal
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from upfml.base import root
 from upfml.base.errors import UserError
 from upfml.bpf.testrun import RECORD, one_cpu
-from upfml.checks.fuzz.compare import BATCH_FRAMES, Difference, Kernel, compare
-from upfml.checks.fuzz.corpus import FRAME_BYTES_MAX, Corpus, built_in
+from upfml.checks.fuzz.compare import BATCH_FRAMES, Difference, KernelParser, compare
+from upfml.checks.fuzz.corpus import FRAME_BYTES_MAX, Corpus
 from upfml.packets.capturefile import CaptureFile
 from upfml.reference import parser
 
@@ -66,13 +60,12 @@ def fuzz(packets: int, seed: int, seeds: Iterable[bytes], tell: Tell) -> Result:
 
     `tell` is told every few seconds how far it is. Raises UserError without root.
     """
-    if os.geteuid() != 0:
-        raise UserError("BPF needs root", "run as root")
+    root.require()
     corpus, outcomes, differences, done = Corpus(seed), Counter[str](), list[Difference](), 0
     waiting = iter(list(seeds)[:packets])
     began = told = time.monotonic()
     with one_cpu():
-        kernel = Kernel()
+        kernel = KernelParser()
         while done < packets:
             batch = [frame for _, frame in zip(range(BATCH_FRAMES), waiting, strict=False)]
             batch = batch or [corpus.mutant() for _ in range(min(BATCH_FRAMES, packets - done))]
@@ -89,7 +82,8 @@ def fuzz(packets: int, seed: int, seeds: Iterable[bytes], tell: Tell) -> Result:
     return Result(done, outcomes, corpus.ways, differences, time.monotonic() - began)
 
 
-def _summary(result: Result) -> str:
+def summary(result: Result) -> str:
+    """The first differences, how often each outcome came, and how many packets and differences there were."""
     shown = result.differences[:_DIFFERENCES_SHOWN]
     more = len(result.differences) - len(shown)
     return "\n".join(
@@ -102,36 +96,3 @@ def _summary(result: Result) -> str:
             f"{len(result.differences)} differences between kernel and reference",
         ]
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; exit status 1 when there are differences or something is wrong, 130 after Ctrl-C."""
-    options = argparse.ArgumentParser(
-        prog="python -m upfml.checks.fuzz",
-        description="Compare the in-kernel parser with the reference on mutated frames.",
-    )
-    options.add_argument("--packets", type=int, default=1_000_000, help="default: %(default)s")
-    options.add_argument("--seed", type=int, default=1, help="of the mutations; default: %(default)s")
-    options.add_argument(
-        "--corpus",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR_OR_FILE",
-        help="captures to start from, beside the built-in frames",
-    )
-    chosen = options.parse_args(arguments)
-    try:
-        seeds = [*built_in(), *captured(chosen.corpus)]
-        result = fuzz(chosen.packets, chosen.seed, seeds, lambda text: print(text, file=sys.stderr, flush=True))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    print(_summary(result))
-    return 1 if result.differences else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -31,7 +31,7 @@ def run_here(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 @dataclass(frozen=True)
-class Host:
+class CheckedHost:
     """One host. Its first check is whether it answers; without that there are no others."""
 
     name: str
@@ -50,7 +50,7 @@ class Host:
         for check in self.checks:
             yield from check(self)
 
-    def through(self, run: Runner) -> Host:
+    def through(self, run: Runner) -> CheckedHost:
         """The same host, its commands run in another way."""
         return replace(self, run=run)
 
@@ -73,4 +73,4 @@ class Host:
             return None
 
 
-Check = Callable[[Host], Iterator[Finding]]
+Check = Callable[[CheckedHost], Iterator[Finding]]

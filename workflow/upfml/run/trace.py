@@ -1,14 +1,14 @@
-"""One run on the test bed: traffic through N3, one arm on it, samples of the machine, everything written down.
+"""A trace: one run on the test bed with one arm, whose every packet is kept, and everything written down.
 
-For the training trace (arm `capture`), and for the trace on which kernel and user space are compared with the reference
-(arm `exactness`). The measured arms take turns on one test bed: trials.py.
+The training trace (arm `capture`), and the trace on which kernel and user space are compared with the reference (arm
+`exactness`). The measured arms take turns on one test bed: trials.py.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,43 +17,16 @@ import pandas as pd
 from upfml.arms import Arm
 from upfml.base import files, provenance, tables
 from upfml.provision import IDLE_WANTED_PCT
+from upfml.run import steps
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.run.meter import MeterProcess
-from upfml.testbed.bed import Bed, bed_of
-from upfml.traffic.session import Session
+from upfml.testbed.bed import bed_of
 
 log = logging.getLogger(__name__)
 
-IDLE_PATIENCE_S = 20.0
-"""A run waits this long for the machine to be IDLE_WANTED_PCT idle; then it goes on and records what it saw."""
 EXACTNESS_TRIAL = 999_999
 """The trial of arm `exactness`: its traffic is that of no other run."""
-_TEND_S = 0.1
 _PROGRESS_S = 10
-
-
-def trial_seed(config: Mapping[str, Any], trial: int) -> int:
-    """The seed of a trial's traffic (0: training trace): another for each trial."""
-    return int(config["seed"]) * 1_000_000 + trial
-
-
-def session(
-    config: Mapping[str, Any], bed: Bed, *, seed: int, ladder: Path, control: Path, work: Path, duration_s: float
-) -> Session:
-    """The traffic of a run, for `duration_s`; `ladder` and `control` are what the traffic stage made."""
-    return Session(
-        config["traffic"], seed=seed, ran=bed.ran, dn=bed.dn, ue_address=bed.ue_address, dn_address=bed.dn_address,
-        ladder=ladder, control=control, workdir=work / "traffic", duration_s=duration_s,
-    )  # fmt: skip
-
-
-def keep_going(seconds: float, *tend: Callable[[], None]) -> None:
-    """Call each of `tend` ten times a second, for so long."""
-    until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        for call in tend:
-            call()
-        time.sleep(max(0.0, min(_TEND_S, until_s - time.monotonic())))
 
 
 def run(
@@ -81,21 +54,21 @@ def run(
     rates = config["testbed"]["n3_rate_mbit_s"] or [None]
     with bed_of(config["testbed"]) as bed:
         meter = MeterProcess(bed.upf, work / "meter.log")
-        idle = wait_for_idle(meter)
+        idle = steps.wait_for_idle(meter)
         agent = AgentProcess(config, arm, bed, model, work)
         agent.attach()
-        traffic = session(config, bed, seed=seed, ladder=ladder, control=control, work=work, duration_s=total_s)
+        traffic = steps.session(config, bed, seed=seed, ladder=ladder, control=control, work=work, duration_s=total_s)
         progress = _Progress(arm.name, total_s)
         with traffic:
             shares = [(rate, total_s / len(rates)) for rate in rates]
             bed.limit_n3(shares[0][0])
-            keep_going(warmup_s, traffic.tend, agent.check, progress)
+            steps.keep_going(warmup_s, traffic.tend, agent.check, progress)
             with meter.sampling(out / "sampling", traffic.processes(bed.upf) | {"classifier": agent.pid}):
                 start_ns = meter.reading(bed.n3_device, None)["t_ns"]
                 for number, (rate, share_s) in enumerate(shares):
                     bed.limit_n3(rate)
                     left_s = share_s - (warmup_s if number == 0 else 0)
-                    keep_going(left_s, traffic.tend, agent.check, progress)
+                    steps.keep_going(left_s, traffic.tend, agent.check, progress)
                 end_ns = meter.reading(bed.n3_device, None)["t_ns"]
         agent.detach()
         report = agent.end()
@@ -135,21 +108,6 @@ def run(
     files.write_json(record, out / "provenance.json")
 
 
-def wait_for_idle(meter: MeterProcess) -> float:
-    """How idle the UPF's machine is (%), as soon as that is enough, or when patience ends."""
-    deadline = time.monotonic() + IDLE_PATIENCE_S
-    while (idle := meter.idle_pct()) < IDLE_WANTED_PCT and time.monotonic() < deadline:
-        pass
-    if idle < IDLE_WANTED_PCT:
-        log.warning("the machine is only %.0f%% idle (wanted: %.0f%%); the run says so", idle, IDLE_WANTED_PCT)
-    return idle
-
-
-def label(decisions: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
-    """Decisions with the true classes of their flows; -1 for flows that no generator made."""
-    return decisions.assign(label=decisions["flow"].map(flows.set_index("flow")["label"]).fillna(-1).astype("int8"))
-
-
 class _Progress:
     """Tells now and then how far a run is."""
 
@@ -177,7 +135,7 @@ def _write_rows(arm: Arm, work: Path, out: Path, flows: pd.DataFrame, start_ns: 
         if arm.kind != "exactness":
             rows = rows[rows[time].between(start_ns, end_ns)].reset_index(drop=True)
         if schema is tables.DECISIONS:
-            rows = label(rows, flows)
+            rows = steps.label(rows, flows)
             unlabelled += int((rows["label"] == -1).sum())
         files.write(rows, out / made.name, schema)
         made.unlink()

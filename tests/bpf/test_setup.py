@@ -13,33 +13,22 @@ from pathlib import Path
 
 import pytest
 
+import upfml
+
 ROOT = Path(__file__).parents[2]
-PYPROJECT = """[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "upfml"
-version = "0"
-
-[tool.setuptools.packages.find]
-where = ["workflow"]
-"""
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small project with the real set-up script, set up once."""
+    """The project with few packages and the real set-up script, set up once."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "envs").mkdir()
     shutil.copy(ROOT / "envs/setup.sh", folder / "envs")
     (folder / "envs/debian.txt").write_text("dpkg # is always there\n")
     (folder / "envs/requirements.lock").write_text("")
-    (folder / "pyproject.toml").write_text(PYPROJECT)
-    package = folder / "workflow/upfml"
-    package.mkdir(parents=True)
-    for name in ("__init__.py", "errors.py", "headers.py"):
-        shutil.copy(ROOT / "workflow/upfml" / name, package)
+    for name in ("pyproject.toml", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "workflow/upfml", folder / "workflow/upfml", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "lent").mkdir()
     for pattern in ("setuptools*", "_distutils_hack"):
         for path in Path(sysconfig.get_path("purelib")).glob(pattern):
@@ -64,6 +53,21 @@ def test_second_run_does_nothing_at_once(project: Path) -> None:
     done = setup(project)
     assert (done.returncode, done.stdout, done.stderr) == (0, "setup: nothing to do\n", "")
     assert time.monotonic() - start < 2
+
+
+def test_the_program_follows_pyproject(project: Path) -> None:
+    """It is there under the version of the package; a changed pyproject.toml needs no new environment."""
+    (version,) = (project / ".venv").glob("lib/python3*/site-packages/upfml-*.dist-info")
+    assert version.name == f"upfml-{upfml.__version__}.dist-info"
+    assert (project / ".venv/bin/upfml").exists()
+    (project / ".venv/kept").touch()
+    pyproject = project / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('upfml = "upfml.cli:app"', 'another = "upfml.cli:app"'))
+    assert "installing the project" in setup(project).stdout
+    assert (project / ".venv/bin/another").exists()
+    assert not (project / ".venv/bin/upfml").exists()
+    assert (project / ".venv/kept").exists()
+    assert setup(project).stdout == "setup: nothing to do\n"
 
 
 def test_unfinished_environment_is_made_anew(project: Path) -> None:

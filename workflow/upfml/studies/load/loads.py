@@ -1,4 +1,4 @@
-"""The loads that are swept."""
+"""The loads that are swept: packets a second and the number of flows that they belong to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from upfml.traffic.injector.schedule import Schedule
 
 
 @dataclass(frozen=True)
-class Point:
+class OfferedLoad:
     """A value of a sweep."""
 
     sweep: str  # rate, flows or period
@@ -25,11 +25,14 @@ class Point:
         )
 
 
-def points(load: Mapping[str, Any]) -> list[Point]:
+def offered_loads(load: Mapping[str, Any]) -> list[OfferedLoad]:
     """The values of all sweeps, in the order of the configuration's section `load`."""
     rate, flows, period = load["rate"], load["flows"], load["period"]
     return [
-        *(Point("rate", value, rate["flows"], value) for value in rate["packets_per_s"]),
-        *(Point("flows", value, value, flows["packets_per_s"]) for value in flows["flows"]),
-        *(Point("period", value, period["flows"], 1e3 * period["flows"] / value) for value in period["period_ms"]),
+        *(OfferedLoad("rate", value, rate["flows"], value) for value in rate["packets_per_s"]),
+        *(OfferedLoad("flows", value, value, flows["packets_per_s"]) for value in flows["flows"]),
+        *(
+            OfferedLoad("period", value, period["flows"], 1e3 * period["flows"] / value)
+            for value in period["period_ms"]
+        ),
     ]

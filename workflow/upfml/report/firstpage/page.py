@@ -1,0 +1,110 @@
+"""The opening page in reStructuredText, results/first_page.rst, which Snakemake's report shows first.
+
+In: table `metrics`, exactness.json, comparison.json, load/breaks.json, paper_vs_here.json, provenance.json.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from upfml.arms import Arms
+from upfml.base import xdpmode
+from upfml.report.comparison.rows import Row
+from upfml.report.firstpage.claims import KERNEL, USER, Claim, Verdict, claims, strongest
+from upfml.report.metrics import by_trial
+
+
+def certainty(arms: Arms, metrics: pd.DataFrame, published_rows: int, provenance: Mapping[str, Any]) -> list[str]:
+    """How sure: arms, trials and noise, the paper's numbers, the machine, the code."""
+    best = strongest(arms)
+    trials = by_trial(metrics, best[KERNEL], "cpu_total_mean").size
+    interval = (
+        "one trial has no interval, so that no difference is resolved"
+        if trials == 1
+        else "intervals in brackets are 95 %, over the trials, and say nothing of other machines or other traffic"
+    )
+    noisy = metrics.loc[metrics["metric"] == "noisy", "value"]
+    commit = (provenance["git_commit"] or "unknown")[:12]
+    setting = (
+        "one machine plays UE, gNB, UPF and data network, so compare differences, not levels"
+        if provenance["testbed"]["kind"] == "namespaces"
+        else "the UPF's, of three"
+    )
+    changed = ", with changes that are not committed" if provenance["git_changes"] else ""
+    return [
+        f"**Arms**: “the kernel” is the arm {best[KERNEL]}, “user space” the arm {best[USER]}, the strongest of each "
+        "that were run, unless others are named.",
+        f"**Trials**: {trials}; in each every arm had its turn on the same traffic, in drawn order; {interval}.",
+        f"**Noise**: {int(noisy.sum())} of {noisy.size} turns are marked as noisy; they are in all numbers.",
+        f"**The paper's numbers**: all {published_rows} stand beside ours, each with interval and verdict, in "
+        "“The paper and here”.",
+        f"**Machine**: {provenance['cpus']} CPUs ({provenance['cpu']}), Linux {provenance['kernel']}; {setting}. "
+        f"{xdpmode.words(provenance['xdp_modes'])}.",
+        f"**Code and time**: commit {commit}{changed}; seed {provenance['seed']}; {provenance['start']} to "
+        f"{provenance['end']}.",
+    ]
+
+
+def page(
+    arms: Arms,
+    metrics: pd.DataFrame,
+    exactness: Mapping[str, Any],
+    compared: Sequence[Row],
+    breaks: Mapping[str, Any],
+    paper_vs_here: Sequence[Mapping[str, Any]],
+    provenance: Mapping[str, Any],
+) -> str:
+    """The whole page.
+
+    Takes the configuration's arms, table `metrics`, the rows of comparison.json, and what the other JSON files hold.
+    """
+    arms = arms.among(metrics["arm"])
+    judged = claims(arms, metrics, exactness, compared, breaks)
+    published_rows = sum(row["paper"] is not None for row in paper_vs_here)
+    return "\n".join(
+        [
+            *_heading("Classification in the kernel of a 5G user plane", "="),
+            *(_paragraph(f"**{provenance['note']}**") if provenance["note"] else []),
+            *_heading("What was asked", "-"),
+            *_paragraph(_ASKED),
+            *_heading("What was found", "-"),
+            *_paragraph(_summary(judged)),
+            *_bullets([f"**{c.statement}: {c.verdict.value}.** {c.evidence}" for c in judged]),
+            *_heading("How sure", "-"),
+            *_bullets(certainty(arms, metrics, published_rows, provenance)),
+        ]
+    )
+
+
+_ASKED = (
+    "Can the kernel of a 5G UPF tell urgent control traffic (URLLC) from video (eMBB) by itself, with machine learning "
+    "in eBPF/XDP; is that faster and cheaper than asking a program in user space; and does accuracy suffer? The paper "
+    "*Leveraging eBPF/XDP for Real-Time Machine Learning Traffic Classification in 5G User Plane Networks* (Galvão, "
+    "Rocha, Gomes, de Almeida) says yes, yes and hardly. Here its experiment was done again, on real packets."
+)
+
+
+def _summary(judged: Sequence[Claim]) -> str:
+    counts = Counter(claim.verdict for claim in judged)
+    return f"Of {len(judged)} claims, " + ", ".join(f"{counts[v]} {v.value}" for v in Verdict) + "."
+
+
+def _heading(text: str, line: str) -> list[str]:
+    return [text, line * len(text), ""]
+
+
+def _paragraph(text: str) -> list[str]:
+    return [*textwrap.wrap(text, 120, break_on_hyphens=False), ""]
+
+
+def _bullets(items: Sequence[str]) -> list[str]:
+    return [
+        line
+        for item in items
+        for line in (*textwrap.wrap(item, 120, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False), "")
+    ]
