@@ -69,7 +69,7 @@ def judge(
         "packets_compared": sum(judged.get("packets", 0) for judged in subjects.values()),
         "differences": sum(judged.get("differences", 0) for judged in subjects.values()),
         "problems": problems,
-        "abilities": result["trials"],
+        "abilities": result["abilities"],
         "tests": result["tests"],
         "subjects": subjects,
     }
