@@ -39,8 +39,8 @@ _numbers = itertools.count(1_000_000 + os.getpid() % 10_000 * 100)
 HOLDER = """
 import json, sys, time
 from pathlib import Path
-from upfml.testbed import inventory
-from upfml.testbed.remote import RemoteHost
+from upfml.testbed.ssh import inventory
+from upfml.testbed.ssh.remote import RemoteHost
 section, role, log, number = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4]
 with RemoteHost(inventory.machines(section)[role]) as host:
     host.afterwards(["touch", f"/run/upfml/after-{number}"])
@@ -248,7 +248,7 @@ def test_runs_the_code_of_this_tree(host: RemoteHost) -> None:
     done = host.run([host.python, "-c", "from upfml.bpf import module; print(module.__file__, module.SOURCES)"])
     package, sources = map(Path, done.stdout.split())
     assert package.is_relative_to(SHARED)
-    assert sources == package.parents[2] / "bpf"
+    assert sources == package.parents[3] / "bpf"
     assert host.run(["test", "-f", str(sources / "upf.bpf.c")]).returncode == 0
     assert host.run(["find", SHARED, "-path", "*/bpf/__pycache__"]).stdout == ""
 

@@ -320,7 +320,7 @@ def test_the_page_says_what_the_numbers_say(small: dict[str, Any]) -> None:
         small, {"heldout_accuracy": 0.99, "live_accuracy": 0.96, "xdp_mode": "native"}
     )
     small["splits"]["random"]["causes"][3]["alone"] |= {"points": -0.4, "points_low": -0.5, "points_high": -0.3}
-    likely = page.verdict(small)[1]
+    likely = page.verdict(small)[1].replace("\xa0", " ")
     assert "Most likely" in likely and "n or n − 1 (−0.40 [−0.50, −0.30])" in likely
 
 
