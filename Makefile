@@ -7,10 +7,19 @@ PYTEST = pytest --numprocesses auto --dist loadgroup
 KERNELS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all test test-quick setup kernels venv lint lock report archive redraw docs pictures clean help
+.PHONY: all quick test test-quick setup kernels venv lint lock report archive redraw docs pictures clean help
+
+# With a preset: make CONFIG=presets/paper.yaml, make report CONFIG=presets/quick.yaml
+SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+# The report includes the benchmarks if they exist.
+REPORTED = all $(if $(wildcard figures/bench_saturation.png),bench)
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
-	snakemake --cores $(CORES) all
+	$(SNAKEMAKE) all
+
+quick: CONFIG = presets/quick.yaml
+quick: setup ## the same within minutes, too short for conclusions: every figure says so
+	$(SNAKEMAKE) all
 
 test: setup ## run every test (as root)
 	$(PYTEST)
@@ -38,10 +47,6 @@ lint: setup ## check style and types
 lock: ## renew envs/requirements.lock from envs/requirements.in (needs uv)
 	uv pip compile --quiet --generate-hashes --python /usr/bin/python3 --no-emit-index-url --no-emit-find-links \
 		--no-header envs/requirements.in --output-file envs/requirements.lock
-
-# With a preset: make report CONFIG=presets/paper.yaml. The report includes the benchmarks if they exist.
-REPORTED = all $(if $(wildcard figures/bench_saturation.png),bench)
-SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 report: setup ## make results/report.html from a finished run: one file for any browser
 	$(SNAKEMAKE) $(REPORTED)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs/extending"
-_NOT_COPIED = [".venv", ".cache/kernel-headers"]
-"""What `make setup` made: the copy has links to it."""
+_NOT_COPIED = [".venv", ".cache"]
+"""What `make setup` made, and what was compiled, by its content: the copy has links to it."""
 _BLOCK = re.compile(
     r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
 )

@@ -51,8 +51,8 @@ def make(folder: Path, setting: dict[str, str]) -> None:
         command = [*workflow, *results, "--configfile", *config, "--config", f"classify={{engine: {engine}}}"]
         run(command, folder, environment)
         model = folder / "results/convert" / POINT
-        replay = ["-m", "upfml.replay", "traces/video.pcap", "--model", model, "-o", f"replayed-{engine}"]
-        run([python, *replay], folder, environment)
+        replay = ["replay", "traces/video.pcap", "--model", model, "-o", f"replayed-{engine}"]
+        run([python.with_name("upfml"), *replay], folder, environment)
         model.rename(folder / "results" / engine)
 
 

@@ -1,4 +1,4 @@
-"""The workflow as a user runs it, in a small setting, in a folder of its own."""
+"""The workflow as `make quick` runs it, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--cores", "4", "--snakefile", str(ROOT / "Snakefile")]
-CONFIG = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "tests/e2e/small.yaml")]
+CONFIG = [
+    "--configfile",
+    *(str(ROOT / name) for name in ("config.yaml", "presets/quick.yaml", "tests/e2e/testbed.yaml")),
+]
 
 
 def snakemake(folder: Path, *words: str, config: list[str] = CONFIG) -> subprocess.CompletedProcess[str]:

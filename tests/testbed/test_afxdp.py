@@ -39,9 +39,9 @@ FRAMES = 4_096  # afxdp.c
 HOLDER = """
 import sys
 from pathlib import Path
-from upfml import xdp
+from upfml.bpf import xdp
 from upfml.classify.afxdp import AfXdp
-from upfml.features import Definition
+from upfml.packets.features import Definition
 from upfml.testbed.namespaces import N3, Namespaces
 plane = AfXdp(Path(sys.argv[1]), Definition(500_000_000, 1_000), "window", Namespaces.uplink)
 plane.open(N3)

@@ -114,7 +114,7 @@ def test_nothing_is_left_by_a_killed_run() -> None:
     killed = """
 import logging, sys
 from tests.testbed.test_load import config
-from upfml.load import turns
+from upfml.studies.load import turns
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 turns.measure(config(["none", "collect"], 1_000, repeats=1000), None)
 """

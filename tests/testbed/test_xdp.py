@@ -194,8 +194,8 @@ def test_a_killed_agent_leaves_nothing_on_a_device_that_stays(bed: Namespaces, t
 # What a kernel without XDP links does: it holds a program until somebody takes it off.
 HOLDER = """
 import os, signal, sys
-from upfml import xdp
-from upfml.bpf import Module
+from upfml.bpf import xdp
+from upfml.bpf.module import Module
 xdp._has_links = lambda: False
 module = Module("injector.bpf.c", {"FRAMES": 1, "FRAME_BYTES": 120})
 xdp.attach(module, module.load("pass"), sys.argv[1], "auto")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from upfml import config as upfml_config
 from upfml.base.errors import UserError
@@ -30,8 +31,7 @@ def test_the_settings_that_come_with_the_project_are_right() -> None:
     upfml_config.check(QUICK)
     for preset in (ROOT / "presets").glob("*.yaml"):
         merged = copy.deepcopy(QUICK)
-        for section, values in yaml.safe_load(preset.read_text()).items():
-            merged[section] = merged[section] | values if isinstance(values, dict) else values
+        update_config(merged, yaml.safe_load(preset.read_text()))  # as Snakemake merges them
         upfml_config.check(merged)
 
 

@@ -54,7 +54,7 @@ def figure(request: pytest.FixtureRequest) -> Figure:
 
 
 def test_it_is_written_as_vector_and_picture_at_page_width(figure: Figure, tmp_path: Path) -> None:
-    style.save(figure, tmp_path / "causes.pdf", tmp_path / "causes.png")
+    style.save(figure, tmp_path / "causes.pdf", tmp_path / "causes.png", note=None)
     pdf = (tmp_path / "causes.pdf").read_bytes()
     assert pdf.startswith(b"%PDF") and b"/Type3" not in pdf
     assert figure.get_size_inches()[0] == style.PAGE_IN

@@ -34,7 +34,7 @@ def test_is_drawn_with_every_arm(sweep: str, tmp_path: Path) -> None:
     said = words(figure)
     assert all(arm in said for arm in ARMS)
     assert "window 100 ms; XDP mode: native;" in said
-    style.save(figure, tmp_path / "load.pdf", tmp_path / "load.png")
+    style.save(figure, tmp_path / "load.pdf", tmp_path / "load.png", note=None)
     assert (tmp_path / "load.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "load.png").read_bytes().startswith(b"\x89PNG")
 
@@ -67,4 +67,4 @@ def test_a_sweep_that_was_never_offered_is_drawn_empty_and_says_so(tmp_path: Pat
     figure = load.draw(EVERY, late, "rate", 100)
     assert "Left out" in words(figure)
     assert all(arm in words(figure) for arm in ARMS)
-    style.save(figure, tmp_path / "load.png")
+    style.save(figure, tmp_path / "load.png", note=None)

@@ -239,7 +239,7 @@ def drawn(name: str) -> Figure:
 @pytest.mark.parametrize("name", FIGURES)
 def test_each_figure_is_written_as_vector_and_picture(name: str, tmp_path: Path) -> None:
     figure = drawn(name)
-    style.save(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+    style.save(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png", note=None)
     pdf = (tmp_path / f"{name}.pdf").read_bytes()
     assert pdf.startswith(b"%PDF") and b"/Type3" not in pdf and b"CreationDate" not in pdf
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -386,3 +386,18 @@ def test_scenarios_show_what_each_application_is_called() -> None:
     assert "81.0 % URLLC retrained 10–97 1,234 w. of 9 fl." in said
     assert "voice (neither)" in said and "download (eMBB)" in said
     assert "held out of training" in said and "events lost 0.10 %" in said
+
+
+def test_a_note_is_written_large_across_the_figure_and_is_not_cut_off(tmp_path: Path) -> None:
+    for width_in, height_in in ((style.COLUMN_IN, 2.5), (style.PAGE_IN, 5)):
+        figure = style.sheet(width_in, height_in)
+        figure.subplots()
+        style.save(figure, tmp_path / "without.png", note=None)
+        style.save(figure, tmp_path / "with.png", note="quick run: too short for conclusions")
+        assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
+        figure.draw_without_rendering()
+        (written,) = figure.texts
+        box, page = written.get_window_extent(), figure.bbox
+        assert page.x0 <= box.x0 < box.x1 <= page.x1
+        assert page.y0 <= box.y0 < box.y1 <= page.y1
+        assert box.width > 0.7 * page.width

@@ -62,6 +62,7 @@ BREAKS: dict[str, Any] = {
     },
 }
 PROVENANCE = {
+    "note": None,
     "git_commit": "0123456789abcdef", "git_changes": False, "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
     "testbed": {"kind": "namespaces"}, "xdp_modes": ["native"],
     "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T01:00:00+00:00",
@@ -89,9 +90,9 @@ def claims(metrics: pd.DataFrame, exactness: dict[str, Any] = EXACTNESS) -> list
     return firstpage.claims(EVERY.among(metrics["arm"]), metrics, exactness, compare(EVERY, metrics), BREAKS)
 
 
-def page(metrics: pd.DataFrame) -> str:
+def page(metrics: pd.DataFrame, provenance: dict[str, Any] = PROVENANCE) -> str:
     rows = [{"paper": 1.0}, {"paper": None}]
-    return opening.page(EVERY, metrics, EXACTNESS, compare(EVERY, metrics), BREAKS, rows, PROVENANCE)
+    return opening.page(EVERY, metrics, EXACTNESS, compare(EVERY, metrics), BREAKS, rows, provenance)
 
 
 def changed_exactness(arm: str, differences: int) -> dict[str, Any]:
@@ -213,3 +214,9 @@ def test_the_page_is_sound_and_has_its_three_parts() -> None:
     for fact in ("all 1 stand", "0123456789ab", "AMD EPYC", "6.18", "native", "15.8", "9.50"):
         assert fact in text
     assert len(text.splitlines()) < 100
+
+
+def test_a_note_stands_before_all_else() -> None:
+    noted = page(measured(), PROVENANCE | {"note": "quick run: too short for conclusions"}).splitlines()
+    assert noted[3] == "**quick run: too short for conclusions**"
+    assert [*noted[:3], *noted[5:]] == page(measured()).splitlines()

@@ -86,7 +86,7 @@ def test_commands_with_a_preset_are_as_snakemake_reads_them(tmp_path: Path) -> N
         words for text in texts for words in re.findall(r"snakemake (--cores \d .*?--configfile [\w/.]+[^`#\n]*)", text)
     }
     commands = {tuple(words.replace("presets/", f"{ROOT}/presets/").split()) for words in found}
-    assert len(commands) == 3
+    assert len(commands) == 4
     for words in commands:
         planned = snakemake(tmp_path, "--dry-run", *words)
         assert jobs(planned)["total"] > 1

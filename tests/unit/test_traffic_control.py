@@ -3,10 +3,12 @@
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.waiting import until
 
 from upfml.base import tables
 from upfml.base.classes import URLLC
@@ -89,17 +91,14 @@ def test_events_come_beside_the_periodic_flows_and_do_not_move_them(plan):
     assert {line.split()[5] for line in control.lines(events).splitlines()} == {"events"}
 
 
-def test_events_are_exponentially_distributed(tmp_path):
-    """On loopback: the sender's own times of sending, read where they arrive."""
+def gaps_ms(program: Path, account: Path) -> np.ndarray:
+    """Between 1,500 events of one sender on loopback, 2 ms apart on average, as they arrive."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind(("127.0.0.1", 0))
         sink.settimeout(5)
         port = sink.getsockname()[1]
         plan = f"17 127.0.0.1 0 127.0.0.1 {port} events 2000000 0 64 0 12345\n"
-        program = control.build(tmp_path)
-        sender = subprocess.Popen(
-            [program, "send", tmp_path / "account"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
+        sender = subprocess.Popen([program, "send", account], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
             sender.stdin.write(plan.encode())
             sender.stdin.close()
@@ -110,11 +109,23 @@ def test_events_are_exponentially_distributed(tmp_path):
         finally:
             sender.terminate()
             sender.wait(5)
-    gaps_ms = np.diff(times) * 1e3
-    # Shares rather than a standard deviation: a busy machine delays some messages, and one long delay would spoil that.
-    assert gaps_ms.mean() == pytest.approx(2, rel=0.15)
-    assert (gaps_ms > 2).mean() == pytest.approx(np.exp(-1), abs=0.07)
-    assert (gaps_ms < 0.5).mean() == pytest.approx(1 - np.exp(-0.25), abs=0.07)
+    return np.diff(times) * 1e3
+
+
+def test_events_are_exponentially_distributed(tmp_path):
+    """Tried again where it fails: a busy machine delays messages, but no other distribution looks like this one."""
+    program, tried = control.build(tmp_path), []
+
+    def exponential():
+        gaps = gaps_ms(program, tmp_path / "account")
+        # Shares rather than a standard deviation, which one long delay would spoil.
+        shares = (gaps > 2).mean(), (gaps < 0.5).mean()
+        tried.append((gaps.mean(), *shares))
+        return gaps.mean() == pytest.approx(2, rel=0.15) and shares == pytest.approx(
+            (np.exp(-1), 1 - np.exp(-0.25)), abs=0.07
+        )
+
+    assert until(exponential, 60), tried
 
 
 def test_a_line_has_the_words_that_the_sender_reads(plan):

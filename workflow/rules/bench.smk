@@ -8,6 +8,8 @@ rule bench_lock:
         "results/bench/lock.csv",
     log:
         "results/logs/bench_lock.log",
+    benchmark:
+        "results/benchmarks/bench_lock.tsv"
     threads: ALL_CORES
     params:
         config=section("features"),
@@ -27,6 +29,8 @@ rule bench_replay:
         "results/bench/replay.csv",
     log:
         "results/logs/bench_replay.log",
+    benchmark:
+        "results/benchmarks/bench_replay.tsv"
     threads: ALL_CORES
     params:
         testbed=THE_UPF,
@@ -44,6 +48,8 @@ rule bench_inference:
         "results/bench/inference.csv",
     log:
         "results/logs/bench_inference.log",
+    benchmark:
+        "results/benchmarks/bench_inference.tsv"
     threads: ALL_CORES
     params:
         config=section("seed", "features", "convert", "bench"),
@@ -62,6 +68,8 @@ rule bench_path:
         "results/bench/path.csv",
     log:
         "results/logs/bench_path.log",
+    benchmark:
+        "results/benchmarks/bench_path.tsv"
     threads: ALL_CORES
     params:
         config=section("flow_table", "bench"),
@@ -80,6 +88,8 @@ rule bench_delivery:
         "results/bench/delivery.csv",
     log:
         "results/logs/bench_delivery.log",
+    benchmark:
+        "results/benchmarks/bench_delivery.tsv"
     threads: ALL_CORES
     params:
         repeats=config["bench"]["repeats"],
@@ -99,6 +109,8 @@ rule bench_saturation:
         "results/bench/saturation.csv",
     log:
         "results/logs/bench_saturation.log",
+    benchmark:
+        "results/benchmarks/bench_saturation.tsv"
     threads: ALL_CORES
     params:
         config=section("seed", "testbed", "features", "flow_table", "convert", "delivery", "bench"),
@@ -117,6 +129,8 @@ rule figure_bench_inference:
         **figure_files("bench_inference", "Inference by engine", "Benchmark"),
     log:
         "results/logs/figure_bench_inference.log",
+    params:
+        note=config["note"],
     message:
         "Drawing what an inference costs"
     script:
@@ -130,6 +144,8 @@ rule figure_bench_path:
         **figure_files("bench_path", "A packet's way, step by step", "Benchmark"),
     log:
         "results/logs/figure_bench_path.log",
+    params:
+        note=config["note"],
     message:
         "Drawing what a packet's way costs"
     script:
@@ -143,6 +159,8 @@ rule figure_bench_saturation:
         **figure_files("bench_saturation", "Packets per second at saturation", "Benchmark"),
     log:
         "results/logs/figure_bench_saturation.log",
+    params:
+        note=config["note"],
     message:
         "Drawing what the live UPF forwards at saturation"
     script:

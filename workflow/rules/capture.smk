@@ -16,6 +16,8 @@ rule capture:
         sampling=directory("results/capture/sampling"),
     log:
         "results/logs/capture.log",
+    benchmark:
+        "results/benchmarks/capture.tsv"
     threads: ALL_CORES
     params:
         config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "capture"),

@@ -9,8 +9,10 @@ rule causes:
         "results/accuracy_causes.json",
     log:
         "results/logs/accuracy_causes.log",
+    benchmark:
+        "results/benchmarks/causes.tsv"
     params:
-        config=section("seed", "features"),
+        config=section("seed", "features", "causes"),
         model={key: config["model"][key] for key in ("kind", "deployed", "min_samples_leaf")},
     message:
         "Measuring what each cause costs in accuracy"
@@ -54,6 +56,8 @@ rule figure_accuracy_causes:
         **figure_files("accuracy_causes", "Where accuracy goes", "Classification"),
     log:
         "results/logs/figure_accuracy_causes.log",
+    params:
+        note=config["note"],
     message:
         "Drawing what each cause costs in accuracy"
     script:

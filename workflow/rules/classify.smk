@@ -16,6 +16,8 @@ rule classify:
         sampling=directory(f"{BATCH}/sampling"),
     log:
         "results/logs/classify-{point}-{batch}.log",
+    benchmark:
+        "results/benchmarks/classify-{point}-{batch}.tsv"
     # All cores: a measured run never shares the machine with another rule.
     threads: ALL_CORES
     params:

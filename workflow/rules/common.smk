@@ -45,15 +45,20 @@ def first_batches(name):
     return expand(f"{BATCH}/{name}", point=DEPLOYED_POINT, batch=range(1, config["runs"]["batches"]["first"] + 1))
 
 
-def run_files(name):
-    """Input function: a file of every batch of the deployed point, as many as the wanted interval needs."""
+def every_batch(pattern):
+    """Input function: `pattern` for every batch of the deployed point, as many as the wanted interval needs."""
 
     def files(wildcards):
         with checkpoints.enough_trials.get().output[0].open() as enough:
             batches = json.load(enough)["batches"]
-        return expand(f"{BATCH}/{name}", point=DEPLOYED_POINT, batch=range(1, batches + 1))
+        return expand(pattern, point=DEPLOYED_POINT, batch=range(1, batches + 1))
 
     return files
+
+
+def run_files(name):
+    """Input function: a file of every batch."""
+    return every_batch(f"{BATCH}/{name}")
 
 
 def scenario_section(wildcards):

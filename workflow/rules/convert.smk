@@ -14,6 +14,8 @@ rule convert:
         parts="results/convert/{point}/parts.json",
     log:
         "results/logs/convert-{point}.log",
+    benchmark:
+        "results/benchmarks/convert-{point}.tsv"
     params:
         config=section("features", "convert", "classify"),
     message:

@@ -20,6 +20,8 @@ rule exactness_run:
         sampling=directory("results/exactness/live/sampling"),
     log:
         "results/logs/exactness_run.log",
+    benchmark:
+        "results/benchmarks/exactness_run.tsv"
     threads: ALL_CORES
     params:
         config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "exactness"),
@@ -41,6 +43,8 @@ rule exactness:
         "results/exactness.json",
     log:
         "results/logs/exactness.log",
+    benchmark:
+        "results/benchmarks/exactness.tsv"
     params:
         config=section("features", "flow_table", "convert", "exactness"),
         testbed=THE_UPF,

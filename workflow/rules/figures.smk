@@ -13,6 +13,7 @@ rule figure_traffic:
     log:
         "results/logs/figure_traffic.log",
     params:
+        note=config["note"],
         capture=config["capture"],
         n3_rate_mbit_s=config["testbed"]["n3_rate_mbit_s"],
     message:
@@ -32,6 +33,7 @@ rule figure_accuracy:
     log:
         "results/logs/figure_accuracy.log",
     params:
+        note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
@@ -50,6 +52,7 @@ rule figure_latency:
     log:
         "results/logs/figure_latency.log",
     params:
+        note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
@@ -68,6 +71,7 @@ rule figure_cpu_usage:
     log:
         "results/logs/figure_cpu_usage.log",
     params:
+        note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
@@ -85,6 +89,7 @@ rule figure_context_switches:
     log:
         "results/logs/figure_context_switches.log",
     params:
+        note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
     message:
@@ -101,6 +106,7 @@ rule figure_sweep:
     log:
         "results/logs/figure_sweep.log",
     params:
+        note=config["note"],
         window_ms=config["features"]["window_ms"],
     message:
         "Drawing the sweep"
@@ -115,6 +121,8 @@ rule figure_flow_table:
         **figure_files("flow_table", "A flood of flows", "Exactness"),
     log:
         "results/logs/figure_flow_table.log",
+    params:
+        note=config["note"],
     message:
         "Drawing the flow table under a flood"
     script:

@@ -9,8 +9,10 @@ rule flood:
         "results/flood.parquet",
     log:
         "results/logs/flood.log",
+    benchmark:
+        "results/benchmarks/flood.tsv"
     params:
-        config=section("seed", "features"),
+        config=section("seed", "features", "flood"),
         testbed=THE_UPF,
         script="flood.py",
     message:

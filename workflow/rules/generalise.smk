@@ -16,6 +16,8 @@ rule generalise_run:
         sampling=directory(f"{SCENARIO}/sampling"),
     log:
         "results/logs/generalise-{scenario}.log",
+    benchmark:
+        "results/benchmarks/generalise_run-{scenario}.tsv"
     threads: ALL_CORES
     params:
         config=scenario_section,
@@ -40,6 +42,8 @@ rule generalise_judge:
         summary="results/generalise.json",
     log:
         "results/logs/generalise.log",
+    benchmark:
+        "results/benchmarks/generalise_judge.tsv"
     params:
         config=section("seed", "features"),
         model={
@@ -86,6 +90,8 @@ rule figure_generalise:
         **figure_files("generalise", "Does it generalise?", "Classification"),
     log:
         "results/logs/figure_generalise.log",
+    params:
+        note=config["note"],
     message:
         "Drawing how the forest generalises"
     script:

@@ -10,6 +10,8 @@ rule load_turns:
         provenance="results/load/provenance.json",
     log:
         "results/logs/load.log",
+    benchmark:
+        "results/benchmarks/load_turns.tsv"
     threads: ALL_CORES
     params:
         config=section("seed", "testbed", "features", "flow_table", "delivery", "load"),
@@ -46,6 +48,7 @@ for SWEEP, TITLE in {"rate": "Packets a second", "flows": "Flows", "period": "Pe
         log:
             f"results/logs/figure_load_{SWEEP}.log",
         params:
+            note=config["note"],
             arms=config["load"]["arms"],
             sweep=SWEEP,
             window_ms=config["load"]["window_ms"],

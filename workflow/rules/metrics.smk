@@ -12,6 +12,8 @@ rule metrics:
         "results/metrics.parquet",
     log:
         "results/logs/metrics.log",
+    benchmark:
+        "results/benchmarks/metrics.tsv"
     params:
         arms=config["arms"],
     message:
@@ -28,6 +30,8 @@ rule comparison:
         page="results/comparison.md",
     log:
         "results/logs/comparison.log",
+    benchmark:
+        "results/benchmarks/comparison.tsv"
     params:
         arms=config["arms"],
     message:

@@ -10,6 +10,8 @@ rule check_machines:
         page="results/provision.html",
     log:
         "results/logs/check_machines.log",
+    benchmark:
+        "results/benchmarks/check_machines.tsv"
     # All cores: another rule would disturb the look at the idle CPU.
     threads: ALL_CORES
     params:

@@ -20,6 +20,8 @@ rule replay:
         provenance="results/capture/provenance.json",
     log:
         "results/logs/replay.log",
+    benchmark:
+        "results/benchmarks/replay.tsv"
     params:
         config=section("seed", "features", "flow_table", "replay"),
     message:

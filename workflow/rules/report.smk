@@ -110,6 +110,37 @@ rule page_of_provenance:
         "../scripts/page_of_provenance.py"
 
 
+rule page_of_benchmarks:
+    input:
+        expand(
+            "results/benchmarks/{rule}.tsv",
+            rule=[
+                *(
+                    "check_machines",
+                    "testbed",
+                    "ladder",
+                    "capture",
+                    "windows",
+                    "baselines",
+                    "exactness_run",
+                    "exactness",
+                ),
+                *("causes", "generalise_judge", "flood", "load_turns", "metrics", "comparison"),
+            ],
+        ),
+        expand("results/benchmarks/{rule}-{point}.tsv", rule=["train", "convert", "sweep_point"], point=POINTS),
+        expand("results/benchmarks/generalise_run-{scenario}.tsv", scenario=SCENARIOS),
+        every_batch("results/benchmarks/classify-{point}-{batch}.tsv"),
+    output:
+        page_file("benchmarks", "What each rule took", "Provenance"),
+    log:
+        "results/logs/page_of_benchmarks.log",
+    message:
+        "Making a page of what each rule took"
+    script:
+        "../scripts/page_of_benchmarks.py"
+
+
 rule report_pages:
     input:
         rules.first_page.output,
@@ -117,4 +148,5 @@ rule report_pages:
         rules.page_of_comparison.output,
         rules.page_of_metrics.output,
         rules.page_of_provenance.output,
+        rules.page_of_benchmarks.output,
     localrule: True

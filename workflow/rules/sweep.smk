@@ -12,6 +12,8 @@ rule sweep_point:
         "results/sweep/{point}.json",
     log:
         "results/logs/sweep-{point}.log",
+    benchmark:
+        "results/benchmarks/sweep_point-{point}.tsv"
     threads: ALL_CORES
     params:
         config=section("features", "flow_table"),

@@ -8,6 +8,8 @@ rule testbed:
         "results/testbed.json",
     log:
         "results/logs/testbed.log",
+    benchmark:
+        "results/benchmarks/testbed.tsv"
     threads: ALL_CORES
     params:
         config=section("testbed"),

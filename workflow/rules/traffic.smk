@@ -10,6 +10,8 @@ rule ladder:
         directory("results/traffic/ladder"),
     log:
         "results/logs/ladder.log",
+    benchmark:
+        "results/benchmarks/ladder.tsv"
     threads: 2
     params:
         video=config["traffic"]["video"],

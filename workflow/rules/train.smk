@@ -8,6 +8,8 @@ rule baselines:
         "results/train/baselines.json",
     log:
         "results/logs/baselines.log",
+    benchmark:
+        "results/benchmarks/baselines.tsv"
     message:
         "Fitting the baselines"
     script:
@@ -23,6 +25,8 @@ rule train:
         scores="results/train/{point}/scores.json",
     log:
         "results/logs/train-{point}.log",
+    benchmark:
+        "results/benchmarks/train-{point}.tsv"
     params:
         seed=config["seed"],
         point=lambda wildcards: POINTS[wildcards.point],

@@ -10,6 +10,8 @@ rule windows:
         summary="results/windows/windows.json",
     log:
         "results/logs/windows.log",
+    benchmark:
+        "results/benchmarks/windows.tsv"
     params:
         config=section("seed", "features"),
         test_share=config["model"]["test_share"],

@@ -15,5 +15,6 @@ with rule(snakemake):
         int(config["features"]["window_ms"] * 1_000_000),
         {**model["deployed"], "kind": model["kind"], "min_samples_leaf": model["min_samples_leaf"]},
         config["seed"],
+        config["causes"]["repetitions"],
     )
     files.write_json(found, snakemake.output[0])

@@ -16,4 +16,4 @@ with rule(snakemake):
         baselines.read(snakemake.input.baselines)["random"],
         snakemake.params.window_ms,
     )
-    style.save(figure, snakemake.output.pdf, snakemake.output.png)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

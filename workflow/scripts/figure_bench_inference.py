@@ -7,4 +7,4 @@ from upfml.report.figures import bench_inference, style
 
 with rule(snakemake):
     figure = bench_inference.draw(pd.read_csv(snakemake.input[0]))
-    style.save(figure, snakemake.output.pdf, snakemake.output.png)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

@@ -6,4 +6,9 @@ from upfml.glue import rule
 from upfml.report.figures import bench_path, style
 
 with rule(snakemake):
-    style.save(bench_path.draw(pd.read_csv(snakemake.input[0])), snakemake.output.pdf, snakemake.output.png)
+    style.save(
+        bench_path.draw(pd.read_csv(snakemake.input[0])),
+        snakemake.output.pdf,
+        snakemake.output.png,
+        note=snakemake.params.note,
+    )

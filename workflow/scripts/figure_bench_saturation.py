@@ -7,4 +7,4 @@ from upfml.report.figures import bench_saturation, style
 
 with rule(snakemake):
     table = pd.read_csv(snakemake.input[0], keep_default_na=False)
-    style.save(bench_saturation.draw(table), snakemake.output.pdf, snakemake.output.png)
+    style.save(bench_saturation.draw(table), snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

@@ -13,4 +13,4 @@ with rule(snakemake):
         metrics.gather(snakemake.input.turns, tables.TURNS),
         snakemake.params.window_ms,
     )
-    style.save(figure, snakemake.output.pdf, snakemake.output.png)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

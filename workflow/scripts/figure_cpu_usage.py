@@ -14,4 +14,4 @@ with rule(snakemake):
         files.read(snakemake.input.metrics, tables.METRICS),
         snakemake.params.window_ms,
     )
-    style.save(figure, snakemake.output.pdf, snakemake.output.png)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

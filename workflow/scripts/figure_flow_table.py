@@ -7,4 +7,4 @@ from upfml.studies.flood import TRACE_S
 
 with rule(snakemake):
     figure = flow_table.draw(files.read(snakemake.input[0], tables.FLOOD), TRACE_S)
-    style.save(figure, snakemake.output.pdf, snakemake.output.png)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

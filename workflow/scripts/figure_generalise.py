@@ -5,4 +5,9 @@ from upfml.glue import rule
 from upfml.report.figures import generalise, style
 
 with rule(snakemake):
-    style.save(generalise.draw(files.read_json(snakemake.input[0])), snakemake.output.pdf, snakemake.output.png)
+    style.save(
+        generalise.draw(files.read_json(snakemake.input[0])),
+        snakemake.output.pdf,
+        snakemake.output.png,
+        note=snakemake.params.note,
+    )

@@ -6,4 +6,4 @@ from upfml.report.figures import style, sweep
 
 with rule(snakemake):
     figure = sweep.draw(files.read(snakemake.input[0], tables.SWEEP), snakemake.params.window_ms)
-    style.save(figure, snakemake.output.pdf, snakemake.output.png)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

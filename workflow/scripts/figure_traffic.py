@@ -14,4 +14,4 @@ with rule(snakemake):
         **snakemake.params.capture,
         n3_rate_mbit_s=snakemake.params.n3_rate_mbit_s,
     )
-    style.save(figure, snakemake.output.pdf, snakemake.output.png)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png, note=snakemake.params.note)

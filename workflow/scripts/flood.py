@@ -16,5 +16,6 @@ with rule(snakemake):
         Path(snakemake.input.model).parent,
         Definition.of(config["features"]),
         config["seed"],
+        config["flood"]["packets"],
     )
     files.write(rows, snakemake.output[0], tables.FLOOD)

@@ -9,6 +9,7 @@ with rule(snakemake):
     record = provenance.of(
         snakemake.params.config,
         {fact: captured[fact] for fact in provenance.machine()},
+        note=snakemake.params.config["note"],
         testbed=captured["testbed"],
         start=min(run["start"] for run in runs.values()),
         end=max(run["end"] for run in runs.values()),

@@ -21,8 +21,13 @@ from typing import Self
 from upfml.base.errors import UserError
 
 _NAME = re.compile(
-    r"(?P<kind>none(?=$)|collect(?!.*-packet|.*-change)|user(?!.*-change)|native(?!.*-perf|.*-change)|kernel"
-    r"|afxdp(?!.*-perf|.*-batched|.*-change))(?P<packet>-packet)?(-(?P<by>perf|batched))?(?P<change>-change)?"
+    r"(?P<kind>none(?=$)"
+    r"|collect(?!.*-packet|.*-change)"
+    r"|user(?!.*-change)"
+    r"|native(?!.*-perf|.*-change)"
+    r"|afxdp(?!.*-perf|.*-batched|.*-change)"
+    r"|kernel)"
+    r"(?P<packet>-packet)?(-(?P<by>perf|batched))?(?P<change>-change)?"
 )
 SETS = {
     "paper": ["none", "user-perf", "kernel-packet-perf"],

@@ -52,6 +52,7 @@ _KINDS = (
     ("results/metrics.*", "one number for each arm, trial and metric"),
     ("results/exactness.json", "kernel, user space and scikit-learn against the reference"),
     ("results/provenance.*", "code, configuration and machine of the run"),
+    ("results/benchmarks.html", "what each rule took"),
     ("results/provision.*", "the check of the machine"),
     ("results/timer.json", "what a reading of the clock costs"),
     ("results/testbed.json", "the test of the test bed"),

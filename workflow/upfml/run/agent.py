@@ -86,6 +86,7 @@ class LoadedArm:
     counts: Callable[[], Mapping[str, int]]  # what user space counts for itself
     forgetful: Sequence[Forgetful] = ()
     plane: AfXdp | None = None  # has sockets on the device while the program is there
+    follows: bool = True  # the program follows flows, in its map `flows`
 
 
 def _collector(job: Job) -> tuple[Module, list[Program]]:
@@ -130,7 +131,7 @@ def afxdp(job: Job) -> LoadedArm:
     """The arm `afxdp`."""
     plane = AfXdp(job.needed_model, job.definition, job.arm.when, job.uplink)
     return LoadedArm(
-        plane.module, [plane.program], plane, {"decisions": plane}, lambda: plane.counts, [plane], plane=plane
+        plane.module, [plane.program], plane, {"decisions": plane}, lambda: plane.counts, [plane], plane, follows=False
     )
 
 
@@ -232,7 +233,7 @@ class _Agent:
             forgetful.forget()
         if self._arm.plane:
             self._arm.plane.close()
-        else:
+        if self._arm.follows:
             self._forget_flows()
 
     def _forget_flows(self) -> None:

@@ -24,9 +24,8 @@ from upfml.packets import frames
 from upfml.packets.features import Definition
 from upfml.replay import feed
 
-FLOOD_PACKETS = 1_000_000
 TRACE_S = 20
-"""Of the recorded trace: the flood then brings 50,000 new flows a second."""
+"""Of the recorded trace."""
 SIZES = [1_024, 16_384, 262_144]
 """Flows in the table."""
 
@@ -42,14 +41,16 @@ def study(
     model: Path,
     definition: Definition,
     seed: int,
+    flood: int,
     *,
     sizes: Sequence[int] = SIZES,
 ) -> pd.DataFrame:
     """Table `flood`: for each kind and size of flow table, what became of the decisions on `packets`.
 
-    `packets` is a packets table in order of time, `model` a folder of convert.write. Raises KernelRefused.
+    `packets` is a packets table in order of time, `model` a folder of convert.write; `flood` is how many packets are
+    poured in. Raises KernelRefused.
     """
-    records, flow_of = _with_flood(packets, seed)
+    records, flow_of = _with_flood(packets, seed, flood)
     undisturbed = _decisions(
         next(frames.batches(packets, len(packets))), model, definition, FlowTable("hash", 1 << 20)
     )[0]
@@ -63,11 +64,11 @@ def study(
             rows.append(
                 {
                     **asdict(table),
-                    "flood": FLOOD_PACKETS,
+                    "flood": flood,
                     "trace_flows": trace_flows,
                     "evicted": counters["flows_evicted"],
                     "table_full": counters["flow_table_full"],
-                    "restarts": counters["flow_new"] - FLOOD_PACKETS - trace_flows if is_lru else 0,
+                    "restarts": counters["flow_new"] - flood - trace_flows if is_lru else 0,
                     "restarts_ideal": ideal_restarts(flow_of, size) if is_lru else 0,
                     "decisions": len(decisions),
                     "decisions_undisturbed": len(undisturbed),
@@ -77,12 +78,12 @@ def study(
     return tables.typed(pd.DataFrame(rows), tables.FLOOD)
 
 
-def _with_flood(packets: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _with_flood(packets: pd.DataFrame, seed: int, flood: int) -> tuple[np.ndarray, np.ndarray]:
     """Records of the trace and of the flood in order of time; for each its flow's number in the trace, -1 for flood.
 
     The flood's times are drawn uniformly over the trace's duration, its addresses and ports from all there are.
     """
-    random, flood = np.random.default_rng(seed), FLOOD_PACKETS
+    random = np.random.default_rng(seed)
     trace = next(frames.batches(packets, len(packets)))
     template = packets.iloc[[0]].assign(src="0.0.0.0", dst="0.0.0.0", protocol=UDP, length_bytes=60)
     poured = np.repeat(next(frames.batches(template, 1)), flood, axis=0)

@@ -128,13 +128,30 @@ def sheet(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout=layout)
 
 
-def save(figure: Figure, *paths: Path | str) -> None:
-    """Write the figure once per path, in the format of its suffix. The same figure gives the same bytes."""
+def save(figure: Figure, *paths: Path | str, note: str | None) -> None:
+    """Write the figure once per path, in the format of its suffix. The same figure gives the same bytes.
+
+    `note` is written across it, for instance that the run was too short (config.yaml: note).
+    """
     dateless: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
     with mpl.rc_context(_TYPE):
+        if note:
+            _write_across(figure, note)
         for path in map(Path, paths):
             with whole_file(path) as partial:
                 figure.savefig(partial, format=path.suffix[1:], metadata=dateless[path.suffix])
+
+
+def _write_across(figure: Figure, note: str) -> None:
+    """Large, oblique and pale over all panels: nobody can miss it or cut it off, and what is under it can be read."""
+    width_in, height_in = figure.get_size_inches()
+    angle = np.arctan2(height_in, width_in) / 2
+    room_pt = 72 * 0.9 * min(width_in / np.cos(angle), height_in / np.sin(angle))
+    size_pt = room_pt / (0.6 * len(note))  # a letter of the font is about 0.6 as wide as the font is high
+    figure.text(
+        0.5, 0.5, note, rotation=np.degrees(angle), size=size_pt, weight="bold", color=GREY, alpha=0.4,
+        ha="center", va="center", zorder=10, in_layout=False,
+    )  # fmt: skip
 
 
 ERROR_TICKS_PCT = [0, 0.01, 0.1, 1, 10, 50]

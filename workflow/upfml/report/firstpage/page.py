@@ -69,6 +69,7 @@ def page(
     return "\n".join(
         [
             *_heading("Classification in the kernel of a 5G user plane", "="),
+            *(_paragraph(f"**{provenance['note']}**") if provenance["note"] else []),
             *_heading("What was asked", "-"),
             *_paragraph(_ASKED),
             *_heading("What was found", "-"),

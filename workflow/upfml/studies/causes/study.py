@@ -32,7 +32,6 @@ from upfml.studies.causes.forest import classes
 
 SPLITS = ["random", "grouped"]
 FOLDS = 5
-REPETITIONS = 5
 RESAMPLES = 2000
 
 Floats = NDArray[np.float64]
@@ -55,17 +54,20 @@ class Tally:
 class Experiment:
     """One trace under one split; folds, features and forests are made once and serve every chain that needs them."""
 
-    def __init__(self, trace: Trace, window_ns: int, split: str, forest: Mapping[str, Any], seed: int) -> None:
+    def __init__(
+        self, trace: Trace, window_ns: int, split: str, forest: Mapping[str, Any], seed: int, repetitions: int
+    ) -> None:
         """`forest`: keywords of model.untrained. Raises UserError when the trace is too short to be split."""
+        self._repetitions = repetitions
         self._trace, self._window_ns, self._forest, self._seed = trace, window_ns, forest, seed
         starts = window_starts(trace, "flow", window_ns)
         self._window = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(trace.flow)))
         flow = trace.flow[starts]
         kind = {"random": StratifiedKFold, "grouped": StratifiedGroupKFold}[split]
         groups = {"groups": flow} if split == "grouped" else {}
-        self._folds = np.empty((REPETITIONS, len(starts)), np.int64)
+        self._folds = np.empty((self._repetitions, len(starts)), np.int64)
         try:
-            for repetition in range(REPETITIONS):
+            for repetition in range(self._repetitions):
                 folds = kind(FOLDS, shuffle=True, random_state=seed + repetition)
                 for fold, (_, test) in enumerate(folds.split(flow, trace.labels[flow], **groups)):
                     self._folds[repetition, test] = fold
@@ -78,7 +80,7 @@ class Experiment:
     def tally(self, chain: Chain) -> Tally:
         """Every decision of the chain, each by the forest of the fold that it is in."""
         served = self._decisions(chain)
-        predicted = np.empty((REPETITIONS, len(served.flow)), np.int8)
+        predicted = np.empty((self._repetitions, len(served.flow)), np.int8)
         for repetition, fold, rows in self._by_fold(served):
             forest = self._trained(chain, repetition, fold)
             predicted[repetition, rows] = classes(forest, served.features[rows], chain.thresholds, chain.voting)
@@ -88,7 +90,9 @@ class Experiment:
         """What majority class and one threshold decide on the windows of scikit-learn on floats, by the same folds."""
         served = self._decisions(HONEST)
         windows = pd.DataFrame(served.features, columns=FEATURES).assign(label=self._trace.labels[served.flow])
-        predicted = {name: np.empty((REPETITIONS, len(served.flow)), np.int8) for name in ("majority", "one_threshold")}
+        predicted = {
+            name: np.empty((self._repetitions, len(served.flow)), np.int8) for name in ("majority", "one_threshold")
+        }
         for repetition, _, rows in self._by_fold(served):
             fitted = Baselines.fit(windows.assign(split=np.where(rows, "test", "train")), "split", FEATURES)
             for name, said in predicted.items():
@@ -118,7 +122,7 @@ class Experiment:
         )
 
     def _by_fold(self, served: Decisions) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
-        for repetition in range(REPETITIONS):
+        for repetition in range(self._repetitions):
             of = self._folds[repetition, self._window[served.begins]]
             yield from ((repetition, fold, of == fold) for fold in range(FOLDS) if (of == fold).any())
 
@@ -150,7 +154,7 @@ class Experiment:
 class Bootstrap:
     """Draws of flows, within each class, and of repetitions, the same for every tally."""
 
-    def __init__(self, labels: Integers, seed: int) -> None:
+    def __init__(self, labels: Integers, seed: int, repetitions: int) -> None:
         """`labels`: the class of each flow."""
         random = np.random.default_rng(seed)
         self._labels = labels
@@ -158,7 +162,7 @@ class Bootstrap:
         for label in np.unique(labels):
             of_class = np.flatnonzero(labels == label)
             self._flows[:, of_class] = random.multinomial(len(of_class), [1 / len(of_class)] * len(of_class), RESAMPLES)
-        self._repetitions = random.multinomial(REPETITIONS, [1 / REPETITIONS] * REPETITIONS, RESAMPLES) / REPETITIONS
+        self._repetitions = random.multinomial(repetitions, [1 / repetitions] * repetitions, RESAMPLES) / repetitions
 
     def accuracy(self, tally: Tally) -> dict[str, float | None]:
         """In %, with its 95 % interval."""
@@ -178,7 +182,7 @@ class Bootstrap:
         """
         interval = np.percentile(self._drawn(after) - self._drawn(before), [2.5, 97.5])
         same = before.subjects == after.subjects
-        differently = float((before.predicted != after.predicted).sum() / REPETITIONS) if same else None
+        differently = float((before.predicted != after.predicted).sum() / len(before.predicted)) if same else None
         return {
             "points": _accuracy(after) - _accuracy(before),
             "points_low": float(interval[0]),
@@ -205,7 +209,7 @@ def _accuracy(tally: Tally) -> float:
     return float(100 * tally.right.mean(axis=0).sum() / tally.total.sum())
 
 
-def run(trace: Trace, window_ns: int, forest: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def run(trace: Trace, window_ns: int, forest: Mapping[str, Any], seed: int, repetitions: int) -> dict[str, Any]:
     """The study, as JSON has it: the causes in words, and for each split what each costs (see `_of_split`).
 
     `forest`: keywords of scikit-learn's. Raises UserError when the trace is too short to be split.
@@ -219,23 +223,27 @@ def run(trace: Trace, window_ns: int, forest: Mapping[str, Any], seed: int) -> d
             "window_ms": window_ns / 1e6,
             "forest": dict(forest),
             "folds": FOLDS,
-            "repetitions": REPETITIONS,
+            "repetitions": repetitions,
             "resamples": RESAMPLES,
         },
         "paper_accuracy_pct": {arm: published.value("accuracy", arm) for arm in ("sklearn", "user", "kernel")},
         "causes": [{"cause": cause.name, "here": cause.here, "authors": cause.authors} for cause in CAUSES],
         "splits": {
-            split: _of_split(Experiment(trace, window_ns, split, forest, seed), trace, seed) for split in SPLITS
+            split: _of_split(
+                Experiment(trace, window_ns, split, forest, seed, repetitions),
+                Bootstrap(trace.labels, seed, repetitions),
+            )
+            for split in SPLITS
         },
     }
 
 
-def _of_split(experiment: Experiment, trace: Trace, seed: int) -> dict[str, Any]:
+def _of_split(experiment: Experiment, bootstrap: Bootstrap) -> dict[str, Any]:
     """Accuracy of the chain's ends, this project's kernel and the baselines; changes for each cause and other chain.
 
     For each cause: `alone`, switched on in scikit-learn on floats; `cumulative`, on top of the causes before it.
     """
-    tally, bootstrap = functools.cache(experiment.tally), Bootstrap(trace.labels, seed)
+    tally = functools.cache(experiment.tally)
 
     def change(before: Chain, after: Chain) -> dict[str, float | None]:
         return bootstrap.change(tally(before), tally(after))
