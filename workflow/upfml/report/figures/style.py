@@ -226,7 +226,7 @@ def distribution(axes: Axes, values: ArrayLike, look: Look, **line: Any) -> None
 
 
 def boxes(axes: Axes, by_arm: Mapping[Arm, pd.Series[float]], paper: Mapping[Arm, float]) -> None:
-    """A box plot for each arm: quartiles, whiskers of 1.5 IQR, outliers. A diamond marks the mean, a number on top gives it.
+    """A box plot for each arm: quartiles, whiskers of 1.5 IQR, outliers. A diamond and a number show the mean.
 
     `paper` holds the paper's means, drawn as red bars with a star.
     """
