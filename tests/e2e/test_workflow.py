@@ -163,7 +163,7 @@ def test_nobody_differs_from_the_reference(finished: Path, data: str) -> None:
 
 def test_what_the_papers_loss_is_stands_in_words(finished: Path) -> None:
     page = (finished / "results/accuracy_causes.md").read_text()
-    assert "Most likely" in page
+    assert "The most likely causes are" in page
     assert "held out" in page  # the change of traffic, which the study cannot see, from the live run
 
 

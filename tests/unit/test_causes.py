@@ -315,13 +315,13 @@ def test_the_page_says_what_the_numbers_say(small: dict[str, Any]) -> None:
     written = page.markdown(small)
     assert all(cause.name in written and cause.authors in written for cause in CAUSES)
     assert "from 99.97 to 99.60 %" in written and "0 of " in written
-    assert written.rstrip().endswith("its kernel on traffic that came later.")
+    assert written.rstrip().endswith("its kernel on later traffic.")
     assert "−3.00 points (99.00 % held out, 96.00 % live, XDP mode: native)" in page.markdown(
         small, {"heldout_accuracy": 0.99, "live_accuracy": 0.96, "xdp_mode": "native"}
     )
     small["splits"]["random"]["causes"][3]["alone"] |= {"points": -0.4, "points_low": -0.5, "points_high": -0.3}
     likely = page.verdict(small)[1].replace("\xa0", " ")
-    assert "Most likely" in likely and "n or n − 1 (−0.40 [−0.50, −0.30])" in likely
+    assert "The most likely causes" in likely and "n or n − 1 (−0.40 [−0.50, −0.30])" in likely
 
 
 def test_a_trace_too_short_to_split_says_so() -> None:

@@ -113,5 +113,5 @@ def test_a_kernel_arm_is_cheap_when_its_intervals_say_so(goal: dict[str, float],
 
 def test_the_page_shows_no_nan() -> None:
     page = markdown(EVERY, comparison.compare(EVERY, metrics(trials=1)), metrics(trials=1))
-    assert "CPU that is not idle" in page and "nan" not in page
+    assert "Non-idle CPU" in page and "nan" not in page
     assert "XDP mode: native" in page

@@ -79,4 +79,4 @@ def test_it_names_every_cause_and_where_the_kernel_stands() -> None:
     assert all(cause.name in said for cause in CAUSES)
     assert "this project's kernel" in said and "the paper's loss, 0.37" in said
     assert "random split (the paper's) 70.10 and 92.10 %" in said
-    assert "0 of 25,000 times otherwise" in said and "2,000 draws" in said
+    assert "0 of 25,000 times" in said and "2,000 draws" in said

@@ -371,7 +371,7 @@ def test_the_limit_of_n3_is_drawn_only_where_it_is_set() -> None:
 def test_refused_forests_are_drawn_with_their_engine_and_reason() -> None:
     said = words(drawn("bench_inference"))
     assert "Refused by tailcall: depth20-trees500: too many jumps" in said
-    assert "Results as scikit-learn's: all." in said
+    assert "Results equal to scikit-learn's: all." in said
 
 
 def test_the_live_benchmark_says_what_was_decided_and_lost() -> None:

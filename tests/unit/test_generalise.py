@@ -145,8 +145,8 @@ def test_the_page_has_every_scenario_baseline_and_application() -> None:
     assert "| number 0 | forest | 66.67 [" in said and "| number 0 | majority class | 66.67" in said
     assert "| number 0 | voice | neither | 1 | 3 | 66.7 | 33.3 | 33.3 to 33.3 |" in said
     assert "`{testbed: {n3_rate_mbit_s: [10]}}`" in said and "10 of 1,000" in said
-    assert "balanced accuracy 37.5 points below that of held-out windows" in said
-    assert "accuracy 0.0 points from the majority class's" in said
+    assert "balanced accuracy is 37.5 points below that of held-out windows" in said
+    assert "Compared with the majority class, accuracy is 0.0 points." in said
     assert "XDP mode: generic, of the collector" in said
-    assert "The machine was 87 % idle before it, not 90 %." in said
-    assert "least right is download, 0.0 % of its windows" in said
+    assert "Before, the machine was 87 % idle instead of 90 %." in said
+    assert "The worst application is download: 0.0 % of its windows" in said

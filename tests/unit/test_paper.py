@@ -222,7 +222,7 @@ def test_one_trial_has_no_interval_and_says_so() -> None:
     rows = [c.as_row() for c in compare(EVERY, measured(trials=1), SCORES, EXACTNESS, apart=False)]
     for row in (row for row in rows if row["trials"] == 1):
         assert (row["here_low"], row["here_high"]) == (None, None)
-        assert row["note"].endswith("one trial: no interval")
+        assert row["note"].endswith("one trial, so no interval")
 
 
 def test_scikit_learn_has_the_interval_of_its_windows() -> None:
@@ -253,9 +253,9 @@ def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
             "one_threshold": 92.75,
         }.items()
     ]
-    assert "0 differ from the reference in a feature, 0 in the class" in rows[0].remark
+    assert "differences from the reference: 0 in a feature, 0 in the class" in rows[0].remark
     (loss,) = (c for c in compared if c.quantity == "accuracy, scikit-learn minus kernel")
-    assert "on the same live windows it is 0.00 points" in loss.remark
+    assert "On the same live windows it is 0.00 points" in loss.remark
 
 
 def test_players_are_blamed_only_where_they_share_the_machine() -> None:

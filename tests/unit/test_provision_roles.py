@@ -348,8 +348,8 @@ def test_session_is_told_with_its_tunnel_and_way(monkeypatch: pytest.MonkeyPatch
     findings = with_session(monkeypatch, CompletedProcess([], 0, PINGED, ""), 6)
     assert not_ok(findings) == []
     assert [finding.found for finding in findings] == [
-        "10.60.0.1", "TEID 0x1, 0x2a on ens19", "10.100.1.3 by ens20, next hop 10.100.1.3",
-        "3 of 3 answered, the fastest after 0.412 ms; 6 packets of it in GTP-U on N3",
+        "10.60.0.1", "TEID 0x1, 0x2a on ens19", "10.100.1.3 via ens20, next hop 10.100.1.3",
+        "3 of 3 answered, the fastest after 0.412 ms; 6 of its packets seen in GTP-U on N3",
         "10.60.0.1 answers 10.100.1.3",
     ]  # fmt: skip
 
@@ -357,8 +357,8 @@ def test_session_is_told_with_its_tunnel_and_way(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("ping", "on_n3", "found"),
     [
-        (CompletedProcess([], 1, UNANSWERED, ""), 3, "0 of 3 answered; 3 packets of it in GTP-U on N3"),
-        (CompletedProcess([], 0, PINGED, ""), 0, "0 packets of it in GTP-U on N3"),
+        (CompletedProcess([], 1, UNANSWERED, ""), 3, "0 of 3 answered; 3 of its packets seen in GTP-U on N3"),
+        (CompletedProcess([], 0, PINGED, ""), 0, "0 of its packets seen in GTP-U on N3"),
         (CompletedProcess([], 127, "", "ping: not found"), 0, "ping: not found"),
     ],
 )

@@ -1,7 +1,7 @@
-"""Whether every machine of the test bed is fit for the experiment, and what it is. Nothing on a machine is changed.
+"""Checks that every machine of the test bed is fit for the experiment. They change nothing on a machine.
 
-In: the hosts of the test bed with their checks (roles.py). Out: Findings, each with what was found, what is wanted, a
-verdict and a remedy. No check assumes that a host is this machine: it reads files through `cat`, and starts
+In: the hosts of the test bed with their checks (roles.py). Out: Findings: what was found, what is wanted, a verdict and
+a remedy. A check works on any host, not only on this machine: it reads files through `cat`, and it starts
 bpf/abilities.py on the host to try what the kernel can do. It imports base, bpf and testbed.
 """
 

@@ -13,7 +13,7 @@ from upfml.provision.finding import Finding, Verdict
 from upfml.testbed.host import NO_ANSWER, NOT_FOUND, RUN_PATIENCE_S
 
 Runner = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
-"""Runs a command on a host and returns its status (127: there is no such command, as a shell says it) and texts."""
+"""Runs a command on a host. Returns its status (127, as in a shell: no such command) and what it printed."""
 
 SET_UP = "run `make setup` as root"
 
@@ -32,7 +32,7 @@ def run_here(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True)
 class CheckedHost:
-    """One host. Its first check is whether it answers; without that there are no others."""
+    """One host. The first check is whether it answers. If it does not, the other checks are left out."""
 
     name: str
     run: Runner
@@ -45,13 +45,13 @@ class CheckedHost:
         if answer.returncode != 0:
             found, _, remedy = answer.stderr.strip().partition("\n  remedy: ")
             found = found or f"status {answer.returncode}"
-            yield self.finding("runs commands", found, "yes", False, remedy or "mend the way to that host")
+            yield self.finding("runs commands", found, "yes", False, remedy or "repair the connection to that host")
             return
         for check in self.checks:
             yield from check(self)
 
     def through(self, run: Runner) -> CheckedHost:
-        """The same host, its commands run in another way."""
+        """The same host, whose commands `run` runs."""
         return replace(self, run=run)
 
     def finding(

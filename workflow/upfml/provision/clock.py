@@ -1,4 +1,4 @@
-"""Whether a machine's clock is that of this one: times of the generators are put beside those of the UPF."""
+"""Checks that the machines' clocks agree, because times of the generators are compared with times of the UPF."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from upfml.testbed.ssh.clocks import ClockOffset
 
 OFFSET_WANTED_MS = 50.0
-_REMEDY = "have chrony or systemd-timesyncd set all clocks by one server (`timedatectl set-ntp true`)"
+_REMEDY = "let chrony or systemd-timesyncd set all clocks from one server (`timedatectl set-ntp true`)"
 
 
 def synchronised(host: CheckedHost) -> Iterator[Finding]:
@@ -31,7 +31,7 @@ def synchronised(host: CheckedHost) -> Iterator[Finding]:
 def near(host: CheckedHost, offset: ClockOffset) -> Iterator[Finding]:
     """How far the machine's clock is from this one's."""
     ahead_ms, uncertainty_ms = offset.realtime_ns / 1e6, offset.uncertainty_ns / 1e6
-    # What the way there and back may have hidden is not held against it.
+    # The uncertainty of the measurement does not count against the machine.
     ok = abs(ahead_ms) - uncertainty_ms <= OFFSET_WANTED_MS
     found = f"{ahead_ms:+.2f} ms, give or take {uncertainty_ms:.2f}"
     yield host.finding("clock against here", found, f"within {OFFSET_WANTED_MS:.0f} ms", ok, _REMEDY)

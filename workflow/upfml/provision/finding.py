@@ -1,4 +1,4 @@
-"""What a check found on a host, and all findings together: as JSON for programs, as text and as a page for people."""
+"""What the checks found on the hosts: as JSON for programs, as text and as an HTML page for people."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Findings:
         return "\n".join([*lines, self.summary()]) + "\n"
 
     def page(self) -> str:
-        """A page that needs no other file: the same, with the remedy beside each finding."""
+        """The same as an HTML page that needs no other file, with the remedy beside each finding."""
         body = [f"<h1>{_TITLE}</h1>\n<p>{self.summary()}</p>\n"]
         for host, findings in self._by_host().items():
             body.append(f"<h2>{html.escape(host)}</h2>\n<table>\n<tr>{_cells('th', _COLUMNS)}</tr>\n")
@@ -98,7 +98,7 @@ class Findings:
             hosts = ", ".join(dict.fromkeys(finding.host for finding in failed))
             raise UserError(
                 "\n  ".join([f"{hosts} cannot run the experiment:", *map(_remedy, failed)]),
-                "mend each as it says above, and run again",
+                "follow the remedy of each, and run again",
             )
 
 

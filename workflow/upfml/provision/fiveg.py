@@ -1,6 +1,6 @@
-"""The 5G that is there: the core's and UERANSIM's processes, gtp5g, and the PDU session, by probes through its tunnel.
+"""Checks of the 5G network: processes of the core and of UERANSIM, gtp5g, and probes through the PDU session's tunnel.
 
-Only the session is needed. Everything else can be another product, so that its absence warns.
+Only the session is necessary. Another product may take the place of everything else, so its absence is a warning.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ CORES = {
 """Processes of each product, as `ps -o comm` names them."""
 
 GTP_DEVICES = ("upfgtp", "ogstun")
-"""How the UPF's device is called: gtp5g's by free5GC, and Open5GS's tun; some add a number."""
+"""Names of the UPF's device: free5GC's for gtp5g, and Open5GS's for its tun. Some set-ups add a number."""
 _GTP_KINDS = ("gtp", "gtp5g")
 _KNOCK = """
 import socket, sys
 try:
     socket.create_connection((sys.argv[1], 9), 5, (sys.argv[2], 0))
 except ConnectionRefusedError:
-    pass  # it is the UE that answers: nobody listens there
+    pass  # the UE answers that nobody listens there
 """
-_NO_NEED = "none needed if another program does its work; otherwise "
+_NO_NEED = "none, if another program does its work; otherwise "
 
 
 def processes(host: CheckedHost, products: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Which processes of these products run: all of one of them are wanted."""
+    """Which processes of these products run. All processes of one product are wanted."""
     running = set((host.ask("ps", "-e", "-o", "comm=") or "").split("\n"))
     seen = {name: [each for each in of_it if each in running] for name, of_it in products.items()}
     ok = any(list(of_it) == seen[name] for name, of_it in products.items())
@@ -54,14 +54,14 @@ def gtp5g(host: CheckedHost) -> Iterator[Finding]:
     there = loaded or host.ask("modinfo", "--field", "version", "gtp5g")
     state = "loaded" if loaded else "not loaded"
     found = f"{there}, {state}" if there else "not installed"
-    remedy = f"{_NO_NEED}`modprobe gtp5g`, after its installation: free5GC's UPF forwards by it"
+    remedy = f"{_NO_NEED}install it and run `modprobe gtp5g`: free5GC's UPF forwards through it"
     yield host.finding("gtp5g", found, "loaded", loaded is not None, remedy, "warning")
 
 
 def sctp(host: CheckedHost) -> Iterator[Finding]:
-    """Whether the kernel has SCTP, by which gNB and AMF speak (N2)."""
+    """Whether the kernel has SCTP, which gNB and AMF speak on N2."""
     there = host.run(["test", "-d", "/proc/net/sctp"]).returncode == 0
-    remedy = f"{_NO_NEED}`modprobe sctp`: gNB and AMF speak by it"
+    remedy = f"{_NO_NEED}run `modprobe sctp`: gNB and AMF speak it"
     yield host.finding("SCTP", "there" if there else "not loaded", "there", there, remedy, "warning")
 
 
@@ -75,22 +75,22 @@ def gtp_device(host: CheckedHost) -> Iterator[Finding]:
     ]
     instead = f"none; there are {', '.join(link['ifname'] for link in links) or 'no devices'}"
     wanted = " or ".join(GTP_DEVICES)
-    remedy = f"{_NO_NEED}start the UPF: it makes its device"
+    remedy = f"{_NO_NEED}start the UPF, which creates this device"
     yield host.finding("UPF's GTP device", ", ".join(found) or instead, wanted, bool(found), remedy, "warning")
 
 
 def session(host: CheckedHost, entering: Callable[[], AbstractContextManager[Bed]]) -> Iterator[Finding]:
-    """Whether what the UE sends goes through a PDU session's tunnel and comes to N3 as GTP-U.
+    """Whether the UE's packets go through a PDU session's tunnel and arrive on N3 as GTP-U.
 
-    Entering the test bed finds that out, as in every run.
+    Entering the test bed finds that out, as it does in every run.
     """
-    wanted = "what the UE sends is seen as GTP-U on N3"
+    wanted = "the UE's packets arrive on N3 as GTP-U"
     try:
         with entering() as bed:
             teids = ", ".join(f"{teid:#x}" for teid in bed.uplink.teids)
             yield host.finding("UE's address", bed.ue_address, "", True, "")
             yield host.finding("PDU session", f"TEID {teids} on {bed.n3_device}", wanted, True, "")
-            way = f"{bed.dn_address} by {bed.uplink.device}, next hop {bed.uplink.next_hop}"
+            way = f"{bed.dn_address} via {bed.uplink.device}, next hop {bed.uplink.next_hop}"
             yield host.finding("UPF's way to N6", way, "", True, "")
             yield ping(host, bed)
             yield knock(host, bed)
@@ -109,21 +109,21 @@ def ping(host: CheckedHost, bed: Bed) -> Finding:
     fastest = re.search(r"= ([\d.]+)/", done.stdout)
     on_n3 = seen.get("inner_no_ports", 0)  # the parser's word for what is neither TCP nor UDP
     found = f"{answered} of {sent} answered" + (f", the fastest after {fastest[1]} ms" if fastest else "")
-    found = f"{found}; {on_n3} packets of it in GTP-U on N3" if counts else " ".join(done.stderr.split())[-200:]
+    found = f"{found}; {on_n3} of its packets seen in GTP-U on N3" if counts else " ".join(done.stderr.split())[-200:]
     ok = 0 < sent == answered and on_n3 >= sent
     remedy = (
-        "let the data network answer pings, or see by the test of the test bed (results/testbed.json) whether TCP does"
+        "let the data network answer pings; or see whether TCP works in the test of the test bed (results/testbed.json)"
     )
     return host.finding("ping through the tunnel", found, "answered, and in GTP-U on N3", ok, remedy, "warning")
 
 
 def knock(host: CheckedHost, bed: Bed) -> Finding:
-    """Whether the data network can open connections to the UE, which serves the video: NAT on the UPF hides it."""
+    """Whether the data network can open connections to the UE, which serves the video. NAT on the UPF would hide it."""
     done = bed.dn.run([bed.dn.python, "-c", _KNOCK, bed.ue_address, bed.dn_address])
     why = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
     found = f"{bed.ue_address} answers {bed.dn_address}" if done.returncode == 0 else why
     remedy = (
-        f"on dn, `ip route add {bed.ue_address} via` the UPF's address on N6; on the UPF, forwarding"
-        " (`sysctl net.ipv4.ip_forward=1`) and no NAT or firewall between N6 and the UE"
+        f"on dn, run `ip route add {bed.ue_address} via` the UPF's address on N6; on the UPF, turn forwarding on"
+        " (`sysctl net.ipv4.ip_forward=1`), and remove any NAT or firewall between N6 and the UE"
     )
     return host.finding("data network reaches the UE", found, "an answer", done.returncode == 0, remedy)

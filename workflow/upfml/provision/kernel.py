@@ -1,4 +1,4 @@
-"""What the kernel of a host can do: its configuration, and each thing that the experiment needs, tried once."""
+"""Checks of a host's kernel: its version and configuration, and a trial of each thing that the experiment needs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _KERNEL = "boot a kernel that has it: Debian's own does"
 OPTIONS = {
     "BPF": "programs in the kernel",
     "BPF_SYSCALL": "loading them",
-    "BPF_JIT": "running them as machine code: interpreted, they would be slower by an order of magnitude",
+    "BPF_JIT": "running them as machine code; the interpreter is slower by an order of magnitude",
     "VETH": "the test bed's links",
     "NET_NS": "the test bed's hosts",
-    "NET_SCH_INGRESS": "clsact, which holds the GTP-U programs",
+    "NET_SCH_INGRESS": "clsact, to which the GTP-U programs are attached",
     "NET_CLS_BPF": "the GTP-U programs in tc",
     "NET_SCH_TBF": "limiting the rate of N3",
     "XDP_SOCKETS": "the arm afxdp",
 }
-"""The kernel's configuration that the experiment needs, without CONFIG_, and what for. A module will do."""
+"""Kernel options that the experiment needs (without CONFIG_), and what for. A module is enough."""
 
 ABILITIES: dict[str, tuple[str, str, str]] = {
     "headers": ("kernel headers for BCC", "any version", SET_UP),
-    "bcc": ("BCC", "compiles and loads a program", f"{SET_UP}, and a kernel with BPF"),
-    "jit": ("BPF JIT", "in use", "sysctl net.core.bpf_jit_enable=1"),
+    "bcc": ("BCC", "compiles and loads a program", f"{SET_UP}, and boot a kernel with BPF"),
+    "jit": ("BPF JIT", "in use", "run `sysctl net.core.bpf_jit_enable=1`"),
     "test_run": ("BPF_PROG_TEST_RUN", "with metadata (Linux 5.15)", _KERNEL),
     "veth": ("veth in a network namespace", "can be made", _KERNEL),
     "xdp_generic": ("generic XDP on veth", "attaches", _KERNEL),
-    "xdp_native": ("native XDP on veth", "attaches", f"none needed for generic XDP, which costs more; or {_KERNEL}"),
+    "xdp_native": ("native XDP on veth", "attaches", f"none, if generic XDP will do, which costs more; or {_KERNEL}"),
     "af_xdp": ("AF_XDP", "sockets can be made", _KERNEL),
     "tc_bpf": ("tc-bpf on veth", "attaches", _KERNEL),
     "tbf": ("tbf on veth", "attaches", _KERNEL),
@@ -40,14 +40,14 @@ ABILITIES: dict[str, tuple[str, str, str]] = {
 
 _SINCE = {
     (5, 8): "no ring buffer: the training trace cannot be captured",
-    (5, 9): "no XDP links: the program of a run that is killed stays on N3",
-    (5, 12): "no atomic exchange, which the lock on a flow is made of: no program with a flow table loads",
+    (5, 9): "no XDP links: if a run is killed, its program stays on N3",
+    (5, 12): "no atomic exchange, which the lock on a flow needs: no program with a flow table loads",
 }
-"""What a kernel before a version does not have."""
+"""What kernels older than a version lack."""
 
 
 def version(host: CheckedHost) -> Iterator[Finding]:
-    """Whether the kernel is new enough, and what does not work where it is not."""
+    """Whether the kernel is new enough, and what does not work if it is not."""
     release = host.ask("uname", "-r") or "unknown"
     number = re.match(r"(\d+)\.(\d+)", release)
     here = (int(number[1]), int(number[2])) if number else (0, 0)
@@ -57,12 +57,12 @@ def version(host: CheckedHost) -> Iterator[Finding]:
 
 
 def options(host: CheckedHost, wanted: Collection[str] = tuple(OPTIONS)) -> Iterator[Finding]:
-    """The kernel's configuration, those of OPTIONS that are wanted."""
+    """Those options of OPTIONS that are wanted, in the kernel's configuration."""
     release = host.ask("uname", "-r")
     text = host.ask("zcat", "/proc/config.gz") or host.ask("cat", f"/boot/config-{release}")
     if text is None:
         found = f"neither /proc/config.gz nor /boot/config-{release} can be read"
-        remedy = "none needed if the abilities below are ok: they try what the configuration promises"
+        remedy = "none, if the abilities below are ok: they try what the configuration promises"
         yield host.finding("kernel configuration", found, "readable", False, remedy, "warning")
         return
     values = dict(re.findall(r"^CONFIG_(\w+)=(\S+)", text, re.MULTILINE))
@@ -73,17 +73,17 @@ def options(host: CheckedHost, wanted: Collection[str] = tuple(OPTIONS)) -> Iter
 
 
 def btf(host: CheckedHost) -> Iterator[Finding]:
-    """The kernel's types."""
+    """Whether the kernel gives its types."""
     there = host.run(["test", "-r", "/sys/kernel/btf/vmlinux"]).returncode == 0
     found = "/sys/kernel/btf/vmlinux" if there else "none"
-    remedy = "none needed for BCC's programs; others want a kernel with CONFIG_DEBUG_INFO_BTF"
+    remedy = "none for BCC's programs; other programs need a kernel with CONFIG_DEBUG_INFO_BTF"
     yield host.finding("BTF", found, "the kernel's types", there, remedy, "warning")
 
 
 def abilities(
     host: CheckedHost, wanted: Collection[str] = tuple(ABILITIES), dispensable: Collection[str] = ("xdp_native",)
 ) -> Iterator[Finding]:
-    """Those of ABILITIES that are wanted, as the host tries them. The experiment does without the dispensable ones."""
+    """The host tries those of ABILITIES that are wanted. The experiment can do without the dispensable ones."""
     done = host.run([host.python, "-m", "upfml.bpf.abilities"])
     messages = " ".join(done.stderr.split())[-1000:]
     try:
@@ -98,4 +98,4 @@ def abilities(
         if step == "bcc" and tried and not passed:
             found = f"{found}: {messages}"  # BCC prints the reasons past Python
         otherwise: Verdict = "warning" if step in dispensable else "failed"
-        yield host.finding(name, found, expected, passed, remedy if tried else "mend that first", otherwise)
+        yield host.finding(name, found, expected, passed, remedy if tried else "fix that first", otherwise)

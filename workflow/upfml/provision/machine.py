@@ -1,4 +1,4 @@
-"""What a machine is, whoever it is for: its system, CPUs and clock source, and whether it is idle."""
+"""Checks for a machine of any role: its system, CPUs, memory, disk and clock source, and whether it is idle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEMORY_OF_THE_PAPER_GB = 6
 FREE_MEMORY_WANTED_GB = 1.0
 FREE_DISK_WANTED_GB = 1.0
 CLOCK_SOURCES_WANTED = ("tsc", "arch_sys_counter")
-"""Those that are read without leaving user space or trapping into a hypervisor, in tens of nanoseconds."""
+"""A reading of these takes tens of nanoseconds. It neither leaves user space nor traps into a hypervisor."""
 
 _FREE = """
 there=$1
@@ -27,8 +27,8 @@ df --block-size=1 --output=avail,target "$there" | tail -n 1 | sed 's/^ *//; s/ 
 
 
 def idle(host: CheckedHost) -> Iterator[Finding]:
-    """The idle share of all CPUs. It is to come before the checks that make the machine busy."""
-    remedy = "stop what else runs there (see `top`): it disturbs every measurement"
+    """The idle share of all CPUs. It must run before the checks that make the machine busy."""
+    remedy = "stop the other programs there (see `top`): they disturb every measurement"
     before = host.ask("cat", "/proc/stat")
     time.sleep(IDLE_OVER_S)
     after = host.ask("cat", "/proc/stat")
@@ -58,27 +58,27 @@ def system(host: CheckedHost, cpus_wanted: int = CPUS_WANTED) -> Iterator[Findin
     model = re.search(r"^model name\s*:\s*(.+)", text, re.MULTILINE)
     found = f"{len(cpus)}" + (f" x {model[1]}" if model else "")
     wanted = f"at least {cpus_wanted}"
-    remedy = "use a machine with more: traffic and classifier would compete for one"
+    remedy = "use a machine with more CPUs: traffic and classifier would compete for these"
     yield host.finding("CPUs", found, wanted, len(cpus) >= cpus_wanted, remedy, "warning")
 
 
 def clock_source(host: CheckedHost) -> Iterator[Finding]:
-    """What the kernel reads the time from."""
+    """Where the kernel gets the time from."""
     source = host.ask("cat", "/sys/devices/system/clocksource/clocksource0/current_clocksource")
-    remedy = "boot with clocksource=tsc if the CPU's is stable: others cost up to microseconds a reading"
+    remedy = "boot with clocksource=tsc if the CPU's TSC is stable: other sources take up to microseconds a reading"
     wanted = " or ".join(CLOCK_SOURCES_WANTED)
     yield host.finding("clock source", source or "unknown", wanted, source in CLOCK_SOURCES_WANTED, remedy, "warning")
 
 
 def memory(host: CheckedHost) -> Iterator[Finding]:
-    """Memory, beside that of the paper's machines."""
+    """Memory, compared with the paper's machines."""
     text = host.ask("cat", "/proc/meminfo") or ""
     kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
     total, free = (kib.get(name, 0) * 1024 / 1e9 for name in ("MemTotal", "MemAvailable"))
-    # The kernel keeps some of what a machine has for itself: a tenth is more than it takes.
+    # The kernel keeps some memory for itself, always less than a tenth.
     ok = total >= 0.9 * MEMORY_OF_THE_PAPER_GB and free >= FREE_MEMORY_WANTED_GB
     wanted = f"{MEMORY_OF_THE_PAPER_GB} GB as in the paper, {FREE_MEMORY_WANTED_GB:.0f} GB of it free"
-    remedy = "give the machine more, or end what takes it (see `top`): a machine that swaps measures its disk"
+    remedy = "give the machine more, or stop what uses it (see `top`): a machine that swaps measures its disk"
     yield host.finding("memory", f"{total:.1f} GB, {free:.1f} GB free", wanted, ok, remedy, "warning")
 
 
@@ -99,7 +99,7 @@ def python(host: CheckedHost, wanted: tuple[int, int], remedy: str) -> Iterator[
 
 
 def disk(host: CheckedHost, folder: str) -> Iterator[Finding]:
-    """Room where a run puts its files: in `folder`, or where that would be made."""
+    """Free space for a run's files: in `folder`, or in the folder where it would be made."""
     answer = host.ask("sh", "-c", _FREE, "sh", folder)
     free, _, mounted = (answer or "").partition(" ")
     bytes_free = int(free) if free.isdigit() else 0

@@ -1,4 +1,4 @@
-"""Which machines a test bed has, and what each has to be fit for."""
+"""Which machines a test bed has, and the checks that each must pass."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ HERE: tuple[Check, ...] = (
     tools.elements,
     tools.player,
 )
-"""All that one machine has to pass which is all three of the test bed."""
+"""The checks for a single machine that plays all three roles of the test bed."""
 
 _ONLY_GENERALISE = (
-    "none needed but for `generalise`; install it, or take the application that wants it out of generalise.scenarios"
+    "only `generalise` needs it: install it, or remove the application that uses it from generalise.scenarios"
 )
 _INSTALL = "install it there (docs/real-testbed.md)"
 _PLAIN_PYTHON, _OUR_PYTHON = (3, 8), (3, 11)
-_OTHER_PYTHON = "set testbed.machines.python to a later one there"
-_PYTHON_OF_SETUP = "set testbed.machines.upf.python to .venv/bin/python of a clone there in which `make setup` was run"
+_OTHER_PYTHON = "set testbed.machines.python to a later Python there"
+_PYTHON_OF_SETUP = "clone the project there, run `make setup`, set testbed.machines.upf.python to its .venv/bin/python"
 _UPF_OPTIONS = ("BPF", "BPF_SYSCALL", "BPF_JIT", "XDP_SOCKETS")
 _UPF_ABILITIES = ("headers", "bcc", "jit", "test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
 _UPF_DISPENSABLE = ("test_run", "veth", "xdp_generic", "xdp_native", "af_xdp")
-"""N3 there is no veth, and not every stage wants test runs or AF_XDP."""
+"""On a real UPF N3 is no veth, and not every stage needs test runs or AF_XDP."""
 
 Entering = Callable[[], "AbstractContextManager[RemoteHost]"]
-"""Makes a machine of the test bed `ssh` ready for a run, as every stage does."""
+"""Makes a machine of the test bed `ssh` ready for a run, in the same way as every stage."""
 
 
 @contextmanager
 def hosts(testbed: Mapping[str, Any]) -> Iterator[Sequence[CheckedHost]]:
-    """The hosts of a test bed (that section of the configuration), to be checked within the block.
+    """The hosts of a test bed. Check them within the block. `testbed` is that section of the configuration.
 
-    Those of `namespaces` are this one machine.
+    The test bed `namespaces` has one host: this machine.
     """
     if testbed["kind"] == "namespaces":
         yield [CheckedHost("this machine", run_here, HERE)]
@@ -68,7 +68,7 @@ def hosts(testbed: Mapping[str, Any]) -> Iterator[Sequence[CheckedHost]]:
             run = MachineRunner(described)
             undo.callback(run.close)
             found.append(of_role(described, testbed, run, partial(RemoteHost, described)))
-        # The runner only has to answer: the test bed has connections of its own.
+        # This runner only has to answer, because the test bed has its own connections.
         found.append(CheckedHost("user plane", run_here, (partial(fiveg.session, entering=partial(bed_of, testbed)),)))
         yield found
 
@@ -103,7 +103,7 @@ def of_role(described: Machine, testbed: Mapping[str, Any], run: Runner, enterin
 
 
 def _controller() -> tuple[Check, ...]:
-    """What this machine does: it encodes the video, compiles the URLLC sender, reads the log of D-ITG."""
+    """Checks of this machine, which encodes the video, compiles the URLLC sender and reads D-ITG's log."""
     return (
         machine.system,
         partial(tools.tools, wanted={"ffmpeg": "-version", "gcc": "--version"}),
@@ -162,7 +162,7 @@ def _for_generalise(applications: Mapping[str, str]) -> tuple[Check, ...]:
 
 
 def _run(host: CheckedHost, entering: Entering, checks: Sequence[Check]) -> Iterator[Finding]:
-    """Whether a run can start there; its clock; and what needs this project's code, which a run brings."""
+    """Whether a run can start there, its clock, and the checks that need this project's code, which a run brings."""
     wanted = "brings the code and starts processes"
     try:
         with entering() as entered:
@@ -176,7 +176,7 @@ def _run(host: CheckedHost, entering: Entering, checks: Sequence[Check]) -> Iter
 
 
 def _answered(entered: RemoteHost, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """A Runner within a run: that the machine was lost is an answer, too."""
+    """A Runner within a run. If the connection was lost, that is its answer."""
     try:
         return entered.run(argv)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Programs that the experiment starts on a host: whether each is there, and in which version."""
+"""Checks of the programs that the experiment starts on a host: whether each is there, and its version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from upfml.provision.checkedhost import SET_UP, CheckedHost
 from upfml.provision.finding import Finding, Verdict
 
-TOOLS = {  # and how each is asked for its version
+TOOLS = {
     "mpstat": "-V",
     "pidstat": "-V",
     "nginx": "-v",
@@ -21,9 +21,9 @@ TOOLS = {  # and how each is asked for its version
     "mosquitto": "-h",
     "mosquitto_pub": "--version",
 }
-"""All that one machine needs which is everything."""
+"""What a single machine needs when it plays all three roles. Values: the option that prints the version."""
 
-PLAYER_ELEMENTS = {  # of playbin3 for a DASH stream of H.264 over HTTP, and Debian's package of each
+PLAYER_ELEMENTS = {  # what playbin3 needs for a DASH stream of H.264 over HTTP, with Debian's package
     "playbin3": "gstreamer1.0-plugins-base",
     "videoconvert": "gstreamer1.0-plugins-base",
     "souphttpsrc": "gstreamer1.0-plugins-good",
@@ -33,7 +33,7 @@ PLAYER_ELEMENTS = {  # of playbin3 for a DASH stream of H.264 over HTTP, and Deb
     "h264parse": "gstreamer1.0-plugins-bad",
     "avdec_h264": "gstreamer1.0-libav",
 }
-FURTHER_ELEMENTS = {  # of further applications, likewise
+FURTHER_ELEMENTS = {  # what further applications need
     "opusenc": "gstreamer1.0-plugins-base",
     "rtpopuspay": "gstreamer1.0-plugins-good",
     "udpsink": "gstreamer1.0-plugins-good",
@@ -48,7 +48,7 @@ def tools(
     for name, version_option in wanted.items():
         done = host.run([name, version_option])
         version = re.search(r"\d+(\.\d+)+", (done.stdout + done.stderr).replace(name, ""))
-        # Some tools tell their version with another status than 0; 127 is the shell's "no such command".
+        # Some tools print their version with a status other than 0. 127 is the shell's "no such command".
         ok = done.returncode < 124 and version is not None
         found = version[0] if ok and version else done.stderr.strip() or f"status {done.returncode}"
         yield host.finding(name, found, "any version", ok, remedy, otherwise)
@@ -57,7 +57,7 @@ def tools(
 def encoder(host: CheckedHost) -> Iterator[Finding]:
     """Whether ffmpeg can encode the video."""
     ok = "libx264" in (host.ask("ffmpeg", "-hide_banner", "-encoders") or "")
-    remedy = f"{SET_UP}, or install an ffmpeg that has it"
+    remedy = f"{SET_UP}, or install an ffmpeg with libx264"
     yield host.finding("ffmpeg's encoder libx264", "there" if ok else "not there", "there", ok, remedy)
 
 
@@ -67,12 +67,12 @@ def elements(
     """Elements of GStreamer."""
     for element, package in wanted.items():
         ok = host.run(["gst-inspect-1.0", "--exists", element]).returncode == 0
-        remedy = f"{SET_UP}: it is in package {package} (1.22 or newer)"
+        remedy = f"{SET_UP}, which installs package {package} (1.22 or newer)"
         yield host.finding(f"GStreamer's {element}", "there" if ok else "not there", "there", ok, remedy, otherwise)
 
 
 def player(host: CheckedHost) -> Iterator[Finding]:
-    """Whether the player starts: it wants GStreamer from Python."""
+    """Whether the player starts. It uses GStreamer from Python."""
     done = host.run([host.python, "-m", "upfml.traffic.player", "--help"])
     found = "starts" if done.returncode == 0 else " ".join(done.stderr.split())[-200:]
     yield host.finding("player (GStreamer from Python)", found, "starts", done.returncode == 0, SET_UP)

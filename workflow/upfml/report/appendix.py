@@ -1,4 +1,4 @@
-"""What the report tells in tables alone: every number of every trial, and what the run was made with; as Markdown."""
+"""The report's appendix in Markdown: every number of every trial, and the versions and settings behind the run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def of_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             "# Provenance",
-            "What the numbers of this report were measured with.",
+            "The code, the machine and the settings behind the numbers of this report.",
             pages.table(["what", "value"], facts),
             "## Python packages",
             pages.table(["package", "version"], packages),

@@ -1,4 +1,4 @@
-"""What each long rule of a run took. In: the files that Snakemake writes for `benchmark:`. Out: a page in Markdown."""
+"""Time and memory of each long rule. In: the files that Snakemake writes for `benchmark:`. Out: a page in Markdown."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def markdown(files: Iterable[Path]) -> str:
     return "\n\n".join(
         [
             "# What each rule took",
-            f"{len(rows)} jobs, {together:,.0f} s if they ran one after the other. Rules that measure have the machine "
-            "to themselves; others share it. A job's processes on other machines are not counted.",
+            f"{len(rows)} jobs, {together:,.0f} s when run one after the other. Rules that measure have the machine to "
+            "themselves; others share it. A job's processes on other machines are not counted.",
             pages.table(head, rows),
             "",
         ]

@@ -107,7 +107,7 @@ def _decisions(
 
 
 def ideal_restarts(flow_of: np.ndarray, size: int) -> int:
-    """How often a flow of the trace had been evicted when its next packet came, in a table that is truly LRU."""
+    """How often a flow of the trace had been evicted when its next packet came, in an exact LRU table."""
     table: OrderedDict[int, None] = OrderedDict()
     seen: set[int] = set()
     restarts = 0

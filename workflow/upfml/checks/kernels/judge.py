@@ -1,4 +1,4 @@
-"""What a kernel did with a plan, and what it should: loaded, or refused for a known reason; and no decision differs."""
+"""Judges what a kernel did with a plan: it must load each subject or refuse it for a known reason, and decide alike."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from upfml.studies import exactness
 _NO_EXCHANGE = "BPF_STX uses reserved fields"
 
 OLD = {"5.10": {"collect": _NO_EXCHANGE, "classify": _NO_EXCHANGE}}
-"""Kernels that are expected to refuse the first form of subjects, by how these begin; the second form must then load.
+"""Kernel → first word of the subjects whose first form it refuses → reason. Their second form must then load.
 
-The reason is in the kernel's words: to 5.10 an atomic exchange (Linux 5.12), of which the lock on a flow is made, is no
-instruction.
+The reason is in the kernel's words. The lock on a flow uses an atomic exchange (Linux 5.12), which 5.10 does not know.
 """
 ABILITIES_MISSING = {"5.10": {"test_run"}}
-"""Steps of upfml.bpf.abilities that a kernel cannot pass: its test runs take no metadata (Linux 5.15)."""
+"""Steps of upfml.bpf.abilities that a kernel cannot pass. Test runs take metadata since Linux 5.15."""
 UNTESTED = {
-    "5.4": "no suite of Debian's that is still served has it; it has no ring buffers (5.8)",
-    "Ubuntu's kernels": "not in Debian's archive, which is where kernels are taken from",
+    "5.4": "Debian no longer serves a suite with it, and it has no ring buffers (5.8)",
+    "Ubuntu's kernels": "not in Debian's archive, where this check gets its kernels",
 }
 _DECISION = [*exactness.CASE, *tables.FEATURES, "predicted"]
 _PACKET = ["t_ns", "iat_ns", "src", "dst", "src_port", "dst_port", "protocol", "length_bytes"]
@@ -35,9 +34,9 @@ _PACKET = ["t_ns", "iat_ns", "src", "dst", "src_port", "dst_port", "protocol", "
 def judge(
     name: str, result: Mapping[str, Any], plan: Plan, baseline: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Of what a guest has left in the plan's folder: each subject's outcome, totals, and `problems`.
+    """Each subject's outcome, totals and `problems`, from what a guest left in the plan's folder.
 
-    `baseline` is what this made of the running kernel's, whose packet events and counters are to be the same.
+    `baseline` is this function's result for the running kernel. Decisions, packet events and counters must be the same.
     """
     subjects, problems = {}, []
     for subject in plan.subjects:
@@ -50,7 +49,7 @@ def judge(
         subjects[of_subject] = judged
         problems += [f"{of_subject}: {text}" for text in wrong]
     if result["bcc_same_code"] is False:
-        problems.append("BCC makes other code of the collector in this kernel")
+        problems.append("BCC makes other code of the collector for this kernel")
     excused = ABILITIES_MISSING.get(name, set()) | ({"headers"} if result["bcc_same_code"] is None else set())
     problems += [
         f"ability {step}: {outcome['found']}"
@@ -107,7 +106,7 @@ def _subject(
 
 
 def _compared(ring: str, sent: np.ndarray, plan: Plan) -> dict[str, Any]:
-    """Events against the reference's: how many there are, and how many differ."""
+    """How many events there are, and how many differ from the reference's."""
     if ring == "decisions":
         decided = events.decisions_table(sent, sent["t_label_ns"])
         counted = exactness.differences(plan.expected, decided)
@@ -140,7 +139,7 @@ _COLUMNS = [
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The kernels' totals as a table in Markdown, and below it each problem."""
+    """The kernels' totals as a table in Markdown, then each problem."""
     rows = []
     for kernel in found["kernels"].values():
         seconds = kernel.get("seconds_emulated")

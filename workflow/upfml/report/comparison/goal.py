@@ -1,4 +1,4 @@
-"""Is a kernel arm cheap? Its cost over forwarding alone against bounds."""
+"""Is a kernel arm cheap? Compares its cost over forwarding alone with two bounds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from upfml.report.comparison.rows import Row
 from upfml.report.metrics import by_trial
 
 CPU_GOAL_POINTS, CONTEXT_SWITCHES_GOAL_PCT = 1.0, 5.0
-"""What a kernel arm may cost over forwarding alone at most, to be called cheap."""
+"""A kernel arm is cheap if it costs at most this much over forwarding alone."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Is a kernel arm cheap? Its cost over forwarding alone against the bounds; `lost` are events of all its turns."""
+    """A kernel arm's cost over forwarding alone, for comparison with the bounds. `lost` are events of all its turns."""
 
     arm: str
-    cpu_points: Row  # of all that the machine did, at equal traffic where that can be told
+    cpu_points: Row  # of the whole machine, at equal traffic where the run can tell
     cpu_direct_points: Row
     context_switches: Row
     lost: int
@@ -41,14 +41,14 @@ class Goal:
         """The verdict and its numbers."""
         cpu, direct, switches = self.cpu_points, self.cpu_direct_points, self.context_switches
         return (
-            f"{self.arm}: {self.reached}. CPU that is not idle {_points(cpu)} points, by exact accounts "
-            f"{_points(direct)}; context switches {_relative(switches)} %; {self.lost} decisions lost in {cpu.trials} "
-            f"trials, of which {cpu.noisy_trials} noisy.{self._why}"
+            f"{self.arm}: {self.reached}. Over forwarding alone: non-idle CPU {_points(cpu)} points, CPU by exact "
+            f"accounts {_points(direct)} points, context switches {_relative(switches)} %. It lost {self.lost} "
+            f"decisions in {cpu.trials} trials ({cpu.noisy_trials} of them noisy).{self._why}"
         )
 
     @property
     def _why(self) -> str:
-        """Which bound is not kept, or what would have to be known better."""
+        """Which bound is exceeded, and for which one the run cannot tell."""
         cpu, switches = self.cpu_points, self.context_switches
         bounds = [
             ("CPU", cpu.low, cpu.high, CPU_GOAL_POINTS),
@@ -56,10 +56,13 @@ class Goal:
         ]
         above = [name for name, low, _, bound in bounds if low is not None and low > bound]
         open_ = [name for name, low, high, bound in bounds if name not in above and (high is None or high > bound)]
-        reasons = [f"more {name} than that" for name in above]
-        reasons += [f"for {name} the machine's other work spreads more than the bound is wide" for name in open_]
-        reasons += ["decisions were lost"] if self.lost else []
-        return f" Why not yes: {'; '.join(reasons)}." if reasons else ""
+        reasons = [f" It exceeds the bound for {name}." for name in above]
+        if open_:
+            reasons.append(
+                f" We cannot say whether it stays within the bound for {' and '.join(open_)}: "
+                "the machine's other work varies by more than that."
+            )
+        return "".join(reasons)
 
 
 def _points(row: Row) -> str:

@@ -12,29 +12,29 @@ from upfml.report.comparison.goal import CONTEXT_SWITCHES_GOAL_PCT, CPU_GOAL_POI
 from upfml.report.comparison.rows import Row
 
 _HEADINGS = {
-    "cpu_busy_mean": "CPU that is not idle, % of all CPUs",
-    "cpu_busy_at_equal_traffic": "the same at equal traffic (analysis of covariance), % of all CPUs",
-    "cpu_direct": "CPU by exact accounts, % of all CPUs: the program on N3 and the classifier's process",
+    "cpu_busy_mean": "non-idle CPU, % of all CPUs",
+    "cpu_busy_at_equal_traffic": "non-idle CPU at equal traffic (analysis of covariance), % of all CPUs",
+    "cpu_direct": "CPU by exact accounts (the program on N3 and the classifier's process), % of all CPUs",
     "cpu_program": "CPU of the program on N3 alone, % of all CPUs",
     "cpu_soft_mean": "CPU in softirq as the tick sees it, % of all CPUs",
     "cpu_over_forwarding": "CPU over forwarding alone, ns a packet",
     "context_switches_mean": "context switches of the machine, 1/s",
-    "context_switches_at_equal_traffic": "the same at equal traffic, 1/s",
+    "context_switches_at_equal_traffic": "context switches of the machine at equal traffic, 1/s",
     "arrival_to_label_median": "packet arrival to class, median, ns",
     "arrival_to_label_p99": "packet arrival to class, p99, ns",
     "arrival_to_user_space_median": "packet arrival to a process in user space that knows the class, median, ns",
     "accuracy": "accuracy on live traffic, %",
-    "majority_accuracy": "what naming the larger class each time would score there, %",
-    "one_threshold_accuracy": "what one threshold on one feature would score there, %",
+    "majority_accuracy": "accuracy of always naming the larger class, on the same traffic, %",
+    "one_threshold_accuracy": "accuracy of one threshold on one feature, on the same traffic, %",
 }
-"""What the page shows, in this order; the JSON has all of COMPARED."""
+"""The metrics of the page, in its order. The JSON has all of COMPARED."""
 
 
 _COLUMNS = ["arm", "value", "against", "difference", "interval", "in %", "effect size", "p", "trials (noisy)"]
 
 
 def markdown(arms: Arms, rows: Sequence[Row], metrics: pd.DataFrame) -> str:
-    """The page: is a kernel arm cheap, then what the arms cost over forwarding alone and against each other."""
+    """The page: first whether a kernel arm is cheap, then every metric of every pair of arms."""
     page = [
         _HEAD.format(
             points=CPU_GOAL_POINTS, switches=CONTEXT_SWITCHES_GOAL_PCT, modes=xdpmode.words(metrics["xdp_mode"])
@@ -52,19 +52,20 @@ def markdown(arms: Arms, rows: Sequence[Row], metrics: pd.DataFrame) -> str:
 
 _HEAD = """# The arms against each other
 
-Differences within trials, in each of which every arm had a turn on the same traffic; made by `snakemake
-results/comparison.md`. All metrics are in `comparison.json`.
+In each trial every arm has a turn on the same traffic. This page shows the differences within trials. `snakemake
+results/comparison.md` makes it; `comparison.json` has all metrics.
 
-- **interval**: 95 %, bootstrap over the trials (BCa; Student's t with few); **effect size**: standardised by the spread
-  of the differences, with Hedges' correction; **p**: permutation of the two arms within trials, not corrected for the
-  number of rows.
+- **interval**: 95 %, bootstrap over the trials (BCa; Student's t with few trials).
+- **effect size**: the mean difference divided by the standard deviation of the differences, with Hedges' correction.
+- **p**: permutation test of the two arms within trials. It is not corrected for the number of rows.
 - {modes}.
-- **noisy** trials, in which the hypervisor took CPU time or the machine was not idle before, are in all numbers.
+- **noisy**: the hypervisor took CPU time, or the machine was not idle before the trial. All numbers include these
+  trials.
 
 ## Is a kernel arm cheap?
 
-At most {points:g} percentage point of CPU and {switches:g} % of context switches over forwarding alone, no decision
-lost; *yes* when the intervals lie below these bounds.
+It is cheap if it costs at most {points:g} percentage point of CPU and {switches:g} % of context switches over
+forwarding alone, and loses no decision. The answer is *yes* when the intervals lie below these bounds.
 """
 
 

@@ -6,9 +6,9 @@ In: table `metrics`. Out: a row for each metric and pair of arms, results/compar
 - `effect_size`: the difference in standard deviations of the differences, d_z with Hedges' correction for few trials
   (Lakens 2013, equations 6 and 4);
 - `p`: of a permutation test that swaps the two arms of a trial (scipy.stats.permutation_test). It is not corrected for
-  the number of rows: a row among many that is small by chance says nothing;
-- `noisy_trials`: those in which either arm's turn is marked (tables.TURNS, noise). They are in all numbers;
-  `difference_quiet` is that of the others alone.
+  the number of rows: among many rows, some are small by chance;
+- `noisy_trials`: trials in which either arm's turn is marked (tables.TURNS, noise). All numbers include them, except
+  `difference_quiet`, the difference over the other trials alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COMPARED = {
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of one arm against another's; `value` is the arm's own. None where too few trials say."""
+    """One metric of one arm against another's. `value` is the arm's own. None: there are too few trials to tell."""
 
     metric: str
     unit: str
@@ -70,11 +70,11 @@ class Row:
 
 
 _LIKE_THE_KERNEL = [Arm("user"), Arm("native"), Arm("native", by="batched"), Arm("afxdp")]
-"""Arms in user space that are held against every arm in the kernel."""
+"""The arms in user space with which every arm in the kernel is compared."""
 
 
 def pairs(arms: Arms) -> list[tuple[Arm, Arm]]:
-    """Which are compared: every arm with forwarding alone, and kernels with user space like for like."""
+    """The pairs to compare: every arm with forwarding alone, and arms in the kernel with arms in user space."""
     found = [(arm, NONE) for arm in arms if arm != NONE]
     found += [(arm, other) for arm in arms.of_kind("kernel") for other in _LIKE_THE_KERNEL]
     found += [(of["kernel"], of["user"]) for of in (PAPER_ARMS, STRONGEST_ARMS)]

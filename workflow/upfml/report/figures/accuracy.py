@@ -24,7 +24,7 @@ _SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", style.BLUE])
 
 @dataclass(frozen=True)
 class _Score:
-    """What is drawn of one classifier; accuracies in %."""
+    """What the figure shows of one classifier. Accuracies are in %."""
 
     label: str
     look: style.Look
@@ -73,8 +73,8 @@ def draw(
     style.small_print(
         figure,
         f"{style.runs_print(turns, present, window_ms)} Windows classified: {windows}. "
-        "Bars: 95 % intervals, Wilson over windows (scikit-learn), bootstrap over trials (live traffic). "
-        f"One threshold (its own on the split by flow): {baselines.in_words()}.",
+        "Bars: 95 % intervals; Wilson over windows for scikit-learn, bootstrap over trials for live traffic. "
+        f"One threshold: {baselines.in_words()}; the split by flow has its own.",
     )
     return figure
 
@@ -120,7 +120,7 @@ def _live(
 
 
 def _accuracies(axes: Axes, scores: list[_Score]) -> None:
-    """One line a classifier, from the top; x is the error in %, its axis turned round and labelled as accuracy."""
+    """One line for each classifier. x is the error in %; its axis is reversed and labelled as accuracy."""
     for height, score in enumerate(reversed(scores)):
         look, estimate = score.look, score.accuracy
         if estimate.low is not None and estimate.high is not None:
@@ -132,7 +132,7 @@ def _accuracies(axes: Axes, scores: list[_Score]) -> None:
                 label="accuracy, 95 % interval",
             )
         marks: list[tuple[float, float, str, str, int, str | None]] = [
-            (score.majority, height, "|", style.GREY, 11, "larger class, always"),
+            (score.majority, height, "|", style.GREY, 11, "always larger class"),
             (score.one_threshold, height, "x", style.GREY, 5, "one threshold"),
             (score.balanced, height, "s", "white", 5, "balanced accuracy"),
             (estimate.value, height, look.marker, look.colour, 6, None),

@@ -16,7 +16,7 @@ from upfml.report.figures import style
 
 _SPLITS = {"random": "random split (the paper's)", "grouped": "split by flow"}
 _TOGETHER = ["whole ms, trained on them", "whole ms and thresholds"]
-"""The other chains that are drawn: the two shortest ways to whole milliseconds."""
+"""The other chains to draw: the two shortest ways to whole milliseconds."""
 _LOSS = {"facecolor": style.SKY, "edgecolor": style.BLACK, "linewidth": 0.5}
 _GAIN = {"facecolor": "white", "edgecolor": style.BLUE, "linewidth": 0.5, "hatch": "//////"}
 _INTERVAL = {"color": style.BLACK, "linewidth": 1}
@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 
 @style.styled
 def draw(study: Mapping[str, Any]) -> Figure:
-    """One line a cause, from the top, in percentage points from scikit-learn on floats; takes accuracy_causes.json."""
+    """One line for each cause, in percentage points from scikit-learn on floats. Takes accuracy_causes.json."""
     causes = [cause["cause"] for cause in study["causes"]]
     names = ["scikit-learn on floats", "this project's kernel", *causes, "the authors' kernel", *_TOGETHER]
     blocks = [2, 2 + len(causes), 3 + len(causes)]
@@ -55,7 +55,7 @@ def draw(study: Mapping[str, Any]) -> Figure:
     figure.legend(
         handles=[
             Patch(**_LOSS, label="lost by the cause"),
-            Patch(**_GAIN, label="won back"),
+            Patch(**_GAIN, label="regained"),
             Line2D([], [], color=style.BLACK, marker="D", linestyle="none", label="a whole chain"),
             Line2D([], [], **_INTERVAL, label="95 % interval"),
             Line2D([], [], color=style.VERMILION, marker="*", linestyle=":", label=f"the paper's loss, {loss:.2f}"),
@@ -68,7 +68,7 @@ def draw(study: Mapping[str, Any]) -> Figure:
 
 
 def _waterfall(axes: Axes, found: Row, others: Sequence[Row], loss: float | None) -> None:
-    """Bars from where the causes before lead to where this one does, and the accuracies of whole chains."""
+    """A bar for each cause, from the level before it to the level after it, and the accuracies of whole chains."""
     steps = [row["cumulative"] for row in found["causes"]]
     levels = np.cumsum([0.0, *(step["points"] for step in steps)])
     spans: dict[int, tuple[float, float, str]] = {}
@@ -96,7 +96,7 @@ def _waterfall(axes: Axes, found: Row, others: Sequence[Row], loss: float | None
 
 
 def _write(axes: Axes, spans: Mapping[int, tuple[float, float, str]]) -> None:
-    """Each line's number, beside what is drawn in it, where there is more room."""
+    """Each line's number, on the side of its bar that has more room."""
     lowest, highest = min(low for low, _, _ in spans.values()), max(high for _, high, _ in spans.values())
     text = 0.44 * (highest - lowest)
     axes.set_xlim(lowest - 0.05 * (highest - lowest), highest + 0.05 * (highest - lowest))
@@ -116,7 +116,7 @@ def _write(axes: Axes, spans: Mapping[int, tuple[float, float, str]]) -> None:
 
 
 def _alone(axes: Axes, rows: Sequence[Row | None], loss: float) -> None:
-    """Each change from scikit-learn on floats; linear up to _LINEAR_POINTS, logarithmic beyond."""
+    """Each cause's change from scikit-learn on floats. The scale is linear up to _LINEAR_POINTS, logarithmic beyond."""
     axes.axvline(0, color=style.GREY, linewidth=0.6)
     axes.axvline(-loss, color=style.VERMILION, linestyle=":", linewidth=1)
     drawn = [(y, row) for y, row in enumerate(rows) if row is not None]
@@ -145,11 +145,10 @@ def _words(study: Mapping[str, Any]) -> list[str]:
     )
     return [
         f"One trace, {trace['packets']:,} packets of {flows} flows; window {method['window_ms']:g} ms; "
-        f"{method['folds']} folds, {method['repetitions']} repetitions with other folds and forests. Intervals: "
+        f"{method['folds']} folds, {method['repetitions']} repetitions, each with other folds and forests. Intervals: "
         f"{method['resamples']:,} draws of flows within each class. From “every packet” on, accuracy counts packets, "
         "not windows.",
-        "This project's kernel (whole µs, exact thresholds, soft voting) decides "
-        f"{exact['unlike_scikit_learn']} of {exact['decisions'] * method['repetitions']:,} times otherwise than "
-        "scikit-learn on the same integers. Naming the larger class each time, and one threshold on one feature, would "
-        f"score: {beside}.",
+        "This project's kernel (whole µs, exact thresholds, soft voting) and scikit-learn decide differently on the "
+        f"same integers {exact['unlike_scikit_learn']} of {exact['decisions'] * method['repetitions']:,} times. Always "
+        f"naming the larger class, and one threshold on one feature, would score: {beside}.",
     ]

@@ -1,4 +1,4 @@
-"""What an inference costs over that of gcc's C, by engine, size of the forest and order of the inputs."""
+"""What an inference costs relative to gcc's C, by engine, size of the forest and order of the inputs."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,16 +14,16 @@ _TITLES = {
     "hardest": "at the thresholds",
 }
 _USER_SPACE = {"gcc-O2": (style.BLACK, "v"), "gcc-O3": (style.GREY, "^"), "tl2cgen": (style.PURPLE, "s")}
-"""Colour and marker; dashed. Engines in the kernel have solid lines and the colours that are left."""
+"""Colour and marker. Their lines are dashed. Engines in the kernel have solid lines and the remaining colours."""
 _YARDSTICK = "gcc-O2"
 _PYTHON = {"ctypes": "ctypes", "sklearn": "scikit-learn"}
-"""Called from Python: too far above the others to be drawn with them."""
+"""Called from Python: the small print gives them, for they lie too far above the others to be drawn."""
 _KERNEL = [(style.BLUE, "D"), (style.ORANGE, "o"), (style.GREEN, "P")]
 
 
 @style.styled
 def draw(inference: pd.DataFrame) -> Figure:
-    """Ratios over trees: a column for each order, a row for each depth. Takes the table of bench.inference."""
+    """Ratio by number of trees: a column for each order, a row for each depth. Takes the table of bench.inference."""
     sizes = inference["forest"].str.extract(r"depth(?P<depth>\d+)-trees(?P<trees>\d+)").astype(int)
     table = inference.join(sizes)
     yardstick = table[table["engine"] == _YARDSTICK].set_index(["forest", "order"])["ns_net"]
@@ -57,9 +57,9 @@ def draw(inference: pd.DataFrame) -> Figure:
     figure.legend(handles=[*handles, refused], loc="outside upper center", ncols=len(handles) + 1)
     style.small_print(
         figure,
-        "One inference, net of all else, one CPU, medians over turns. Solid: in the kernel, BPF_PROG_TEST_RUN's own "
-        "time. Dashed: C in a loop in user space, the same, or tl2cgen's with gcc -O2. From Python, one row a call, "
-        f"median: {', '.join(_of_python(python))}. Results as scikit-learn's: {_agreement(inference)}.",
+        "One inference, net of all else, on one CPU; medians over turns. Solid: in the kernel, BPF_PROG_TEST_RUN's own "
+        "time. Dashed: in user space, the same C (or tl2cgen's with gcc -O2) in a loop. From Python, one row a call: "
+        f"{', '.join(_of_python(python))} (median). Results equal to scikit-learn's: {_agreement(inference)}.",
         *_reasons(inference),
     )
     return figure
@@ -97,7 +97,7 @@ def _agreement(inference: pd.DataFrame) -> str:
 
 
 def _reasons(inference: pd.DataFrame) -> list[str]:
-    """A sentence for each engine and reason, with the forests that it stands for."""
+    """A sentence for each engine and reason, with its forests."""
     refused = inference[inference["ns_net"].isna()].drop_duplicates(["forest", "engine"])
     return [
         f"Refused by {engine}: {', '.join(rows['forest'])}: {reason}"

@@ -36,9 +36,9 @@ def draw(path: pd.DataFrame) -> Figure:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(_STEPS))
     style.small_print(
         figure,
-        "BPF_PROG_TEST_RUN's own time, one CPU, medians over turns; each packet is another flow's. A window closes "
-        "with about every 64th packet of a flow; what that packet costs more is shared by all. Classify and deliver "
-        "contain a reading of the clock. Deliver: into a ring, for which nobody waits. ×: over XDP_PASS alone.",
+        "BPF_PROG_TEST_RUN's own time, one CPU, medians over turns; each packet belongs to another flow. About "
+        "every 64th packet of a flow closes a window; its extra cost is spread over all packets. Classify and deliver "
+        "each include a clock reading. Deliver: into a ring that nobody waits on. ×: relative to XDP_PASS alone.",
     )
     return figure
 

@@ -36,11 +36,11 @@ def draw(live: pd.DataFrame) -> Figure:
     lost = engines.groupby("engine")["events_lost"].max().sum()
     style.small_print(
         figure,
-        f"{live['turn'].nunique()} turns each, in drawn order; bars are medians. ×: over XDP_PASS in the same round, "
-        "median and quartiles. The UPF's work is all done by one thread, which had its CPU "
-        f"{100 * live['upf_cpu_share'].median():.0f} % of the time (median); of the packets sent "
-        f"{100 * live['forwarded_share'].median():.0f} % were forwarded.",
-        f"{xdpmode.words(live['xdp_mode'])}; {engines['decisions'].sum():,} decisions were made in these turns, "
+        f"{live['turn'].nunique()} turns each, in drawn order; bars are medians. ×: relative to XDP_PASS in the same "
+        "round, median and quartiles. One thread does all the UPF's work. It had its CPU "
+        f"{100 * live['upf_cpu_share'].median():.0f} % of the time, and forwarded "
+        f"{100 * live['forwarded_share'].median():.0f} % of the packets sent (medians).",
+        f"{xdpmode.words(live['xdp_mode'])}; {engines['decisions'].sum():,} decisions in these turns; "
         f"{lost:,} events lost.",
     )
     return figure

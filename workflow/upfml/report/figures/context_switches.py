@@ -31,7 +31,7 @@ def draw(arms: Arms, samples: pd.DataFrame, turns: pd.DataFrame, window_ms: floa
     style.small_print(
         figure,
         f"{style.runs_print(turns, present, window_ms)} One value a second. The paper does not say which of the two "
-        "its means are.",
+        "its means describe.",
     )
     return figure
 

@@ -1,7 +1,7 @@
-"""Figure 6 of the paper, a-c: CPU time in user space, kernel and softirq; and their sum (d); what arms cost (e, f).
+"""Figure 6 of the paper (a-c: CPU time in user space, kernel and softirq), their sum (d), and what arms cost (e, f).
 
-Beside the paper's two arms stand the others that were run. What lies above forwarding alone is the price of
-classification: drawn for each arm as the difference within trials, by what is not idle, and by exact accounts.
+The figure shows every arm that was run, not only the paper's two. An arm's cost is its CPU time above forwarding alone:
+as a difference in non-idle time within trials (e), and by exact accounts (f).
 """
 
 import pandas as pd
@@ -35,7 +35,7 @@ def draw(arms: Arms, samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.Dat
         if letter in "ac":
             axes.set_ylabel("CPU time (% of all CPUs)")
     _costs(panels[2, 0], metrics, present, "cpu_busy_mean", NONE)
-    style.panel(panels[2, 0], "e", "cost over forwarding alone: time not idle")
+    style.panel(panels[2, 0], "e", "cost over forwarding alone: non-idle time")
     panels[2, 0].set_ylabel("percentage points of all CPUs")
     _costs(panels[2, 1], metrics, present, "cpu_direct", None)
     style.panel(panels[2, 1], "f", "cost by exact accounts: program and process")
@@ -43,11 +43,11 @@ def draw(arms: Arms, samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.Dat
     cpus = samples.loc[(samples["source"] == "mpstat") & (samples["entity"] != "cpu-all"), "entity"].nunique()
     style.small_print(
         figure,
-        f"{style.runs_print(turns, present, window_ms)} (a)-(d): one value a second, mpstat: {_seconds(seconds)}. "
-        f"{cpus} CPUs here, {published.CPUS} in the paper: equal work is another share.",
-        "(e), (f): one dot a trial, hollow when noisy; bars: mean and 95 % interval over trials. (e) from idle time of "
-        "/proc/stat, which is exact, and has all else that the machine did in it; (f) run time of the program on N3 "
-        "(BPF statistics) and of the classifier's process (scheduler), without what waking it costs.",
+        f"{style.runs_print(turns, present, window_ms)} (a)-(d): one value a second, from mpstat: "
+        f"{_seconds(seconds)}. Here are {cpus} CPUs, in the paper {published.CPUS}, so equal work is another share.",
+        "(e), (f): one dot for each trial, hollow when noisy; bars: mean and 95 % interval over trials. (e) Non-idle "
+        "time of /proc/stat is exact, but it covers everything that the machine did. (f) Run time of the program on N3 "
+        "(BPF statistics) and of the classifier's process (scheduler), without the cost of waking it.",
     )
     return figure
 

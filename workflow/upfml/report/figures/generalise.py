@@ -1,4 +1,4 @@
-"""How the forest generalises: accuracy by scenario with the baselines beside, and what each application is called."""
+"""How the forest generalises: accuracy and baselines by scenario, and the class that each application gets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CALLED = LinearSegmentedColormap.from_list(
 
 @style.styled
 def draw(found: Mapping[str, Any]) -> Figure:
-    """One line a scenario, from the top; below a column a scenario and a line an application. Takes generalise.json."""
+    """Top: a line per scenario. Below: a column per scenario, a row per application. Takes generalise.json."""
     scenarios = found["scenarios"]
     made = {each["application"]: each["label"] for scenario in scenarios for each in scenario["applications"]}
     applications = sorted(made, key=APPLICATIONS.index)
@@ -76,7 +76,7 @@ def _scores(axes: Axes, scenarios: Sequence[Row], score: str) -> None:
 
 
 def _matrix(axes: Axes, scenarios: Sequence[Row], applications: Sequence[str], made: Mapping[str, int]) -> None:
-    """The share of each application's windows that the forest calls either class; empty where none was made."""
+    """The share of each application's windows that the forest calls either class. Empty: not in that scenario."""
     shares = np.full((len(applications), len(scenarios)), np.nan)
     for column, scenario in enumerate(scenarios):
         for each in scenario["applications"]:
@@ -92,7 +92,7 @@ def _matrix(axes: Axes, scenarios: Sequence[Row], applications: Sequence[str], m
                 va="center",
                 fontsize=6,
             )
-    # Paler than the colours of the classes are, so that black is read on all of it.
+    # Paler than the classes' colours, so that black text can be read on it.
     axes.imshow(shares, cmap=_CALLED, vmin=0, vmax=1, aspect="auto", alpha=0.6)
     axes.set_xticks(range(len(scenarios)), [name(scenario["scenario"]).replace(" ", "\n", 1) for scenario in scenarios])
     axes.set_yticks(range(len(applications)), [f"{each} ({KINDS[made[each]]})" for each in applications])
@@ -105,7 +105,7 @@ def _matrix(axes: Axes, scenarios: Sequence[Row], applications: Sequence[str], m
 
 
 def _range(application: Row, said: str) -> str:
-    """The shares in % of the application's windows that retrained forests call `said`, the lowest and the highest."""
+    """Lowest and highest share, in %, of the application's windows that a retrained forest calls `said`."""
     of_embb = application["called_embb_retrained_pct"]
     shares = of_embb if said == CLASS_NAMES[EMBB] else [100 - share for share in of_embb]
     return f"{min(shares):.0f}–{max(shares):.0f}"
@@ -116,11 +116,11 @@ def _words(found: Mapping[str, Any]) -> list[str]:
     runs = [scenario["run"] for scenario in found["scenarios"] if "run" in scenario]
     lost, received = (sum(run[f"events_{what}"] for run in runs) for what in ("lost", "received"))
     return [
-        f"One run of {min(run['duration_s'] for run in runs):.0f} s for each scenario, seeds and flows of its own; "
+        f"One run of {min(run['duration_s'] for run in runs):.0f} s for each scenario, with its own seeds and flows; "
         f"window {method['window_ms']:g} ms; {xdpmode.words(run['xdp_mode'] for run in runs)}; events lost "
-        f"{100 * lost / max(lost + received, 1):.2f} %. First line: the training trace, windows kept from "
-        f"training at random. Intervals: {method['resamples']:,} draws of the scenario's flows within each class; each "
-        f"scenario ran once: what another run would change is not in them. Retrained: the lowest and the highest "
-        f"of {method['retrained']} forests trained like this one on draws of the training flows. One threshold: "
-        f"{method['one_threshold']}. Applications of neither class count in no accuracy. w.: windows, fl.: flows.",
+        f"{100 * lost / max(lost + received, 1):.2f} %. First line: windows of the training trace, kept from "
+        f"training at random. Intervals: {method['resamples']:,} draws of the scenario's flows within each class; they "
+        f"leave out what another run would change. Retrained: the lowest and the highest of {method['retrained']} "
+        f"forests, trained like this one on draws of the training flows. One threshold: {method['one_threshold']}. "
+        "Accuracy leaves out applications of neither class. w.: windows, fl.: flows.",
     ]

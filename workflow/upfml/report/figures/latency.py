@@ -31,11 +31,11 @@ _PARTS = {
 
 @style.styled
 def draw(arms: Arms, decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[str, Any], window_ms: float) -> Figure:
-    """Distributions of all decisions of all trials, log scale in us, with ratios over the trials; parts as medians.
+    """Distributions over all decisions of all trials (log scale, µs), ratios over the trials, and medians of the parts.
 
-    Takes the configuration's arms, gathered decisions and turns (metrics.gather) and timer.json. Arms that send only
-    changes are left out: of most decisions nobody knows when they were made. Raises UserError without an arm of kind
-    kernel or user.
+    Takes the configuration's arms, gathered decisions and turns (metrics.gather) and timer.json. The figure leaves out
+    arms that send only changes: nobody knows when they made most of their decisions. Raises UserError without an arm of
+    kind kernel or user.
     """
     present = style.in_order(arms.among(decisions["arm"]).telling_every)
     told = decisions[decisions["arm"].isin(present.names)]
@@ -61,18 +61,18 @@ def draw(arms: Arms, decisions: pd.DataFrame, turns: pd.DataFrame, timer: dict[s
     panels[0].set_ylim(0, 1.02)
     below = figure.add_subplot(grid[1, :])
     _parts(below, metrics, present)
-    style.panel(below, "d", "from arrival to a process in user space that knows the class: median of each part")
+    style.panel(below, "d", "from arrival until a process in user space knows the class: median of each part")
     lines = panels[2].get_legend_handles_labels()[0]
     figure.legend(handles=[*lines, *references], loc="outside upper center", ncols=4)
     counts = ", ".join(f"{arm} {(told['arm'] == arm.name).sum()}" for arm in present)
     style.small_print(
         figure,
-        f"{style.runs_print(turns, present, window_ms)} Decisions: {counts}. CLOCK_MONOTONIC everywhere; to read it "
+        f"{style.runs_print(turns, present, window_ms)} Decisions: {counts}. CLOCK_MONOTONIC everywhere; one reading "
         f"takes {timer['kernel_ns']:.0f} ns in the kernel, {timer['native_ns']:.0f} in C, {timer['python_ns']:.0f} in "
-        "Python, and every part has one reading in it. Marks: median, p99, p99.9. Brackets: 95 % interval over the "
-        "trials (on the logarithm). The paper's times are of different work: kernel, the trees alone (a); user space, "
-        "statistics and call (b). Delivery has the reader's waking and its wait for a CPU in it; in the kernel arms "
-        "the class is known before.",
+        "Python. Every part includes one reading. Marks: median, p99, p99.9. Brackets: 95 % interval over the "
+        "trials (on the logarithm). The paper timed different work: in the kernel the trees alone (a), in user space "
+        "statistics and call (b). Delivery includes waking the reader and its wait for a CPU; kernel arms know the "
+        "class before it.",
     )
     return figure
 
@@ -88,7 +88,7 @@ def _arm(axes: Axes, elapsed_us: "pd.Series[float]", arm: Arm) -> None:
 
 
 def _reference(axes: Axes, role: str) -> Line2D:
-    """The paper's mean as a line with a star on top."""
+    """The paper's mean, as a line with a star on top."""
     time_us = published.value("classification time", role)
     (line,) = axes.plot([time_us] * 2, [0, 1], ":*", color=style.VERMILION, markersize=6, markevery=[1], clip_on=False)
     line.set_label(f"the paper's mean, {role}: {time_us:g} µs")
@@ -96,7 +96,7 @@ def _reference(axes: Axes, role: str) -> Line2D:
 
 
 def _parts(axes: Axes, metrics: pd.DataFrame, present: Arms) -> None:
-    """A bar an arm; its parts stand one after the other in the order of the way, each with its median."""
+    """A bar for each arm: the medians of its parts, one after the other in the order of the packet's path."""
     for height, arm in enumerate(reversed(list(present))):
         begin_us = 0.0
         for part in parts(arm):
@@ -123,7 +123,7 @@ def _parts(axes: Axes, metrics: pd.DataFrame, present: Arms) -> None:
 
 
 def _ratios(metrics: pd.DataFrame, quantity: str, roles: dict[str, Arm]) -> str:
-    """User space over kernel, of the paper's arms and of the strongest, e.g. `user/kernel: median × 36 [31, 42]`."""
+    """User space over kernel, for the paper's arms and the strongest, e.g. `user/kernel: median × 36 [31, 42]`."""
     lines = []
     for pair in (roles, STRONGEST_ARMS):
         values = [by_trial(metrics, pair[role], f"{quantity}_median") for role in ("user", "kernel")]
@@ -138,5 +138,5 @@ def _ratios(metrics: pd.DataFrame, quantity: str, roles: dict[str, Arm]) -> str:
 
 
 def _short(ratio: float) -> str:
-    """Three digits, or 1.1k: noisy trials have wide intervals, and those must fit over a panel, too."""
+    """Three digits, or 1.1k: even the wide intervals of noisy trials must fit over a panel."""
     return f"{ratio:.3g}" if ratio < 999.5 else EngFormatter(places=1, sep="")(ratio)

@@ -1,4 +1,4 @@
-"""A sweep of the load: what each arm loses, what it costs, how late its labels are, and where it breaks."""
+"""A sweep of the load: each arm's losses, CPU and time to label, and the value at which it breaks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PANELS = [
 ]
 """Title, unit, the column of breaks.medians, and the factor from column to unit."""
 _LOSS_FLOOR_PCT = 0.01
-"""Below, the scale of the loss is linear, so that no loss at all has a place."""
+"""Below this the scale of the loss is linear, so that zero can be drawn."""
 
 
 @style.styled
 def draw(arms: Arms, load: pd.DataFrame, sweep: str, window_ms: float) -> Figure:
-    """One line an arm over the values of a sweep (rate, flows or period). Takes load.arms and table load.
+    """One line for each arm over the values of a sweep (rate, flows or period). Takes load.arms and table load.
 
-    Turns whose packets were not sent in time are not drawn but named.
+    The small print names turns whose packets were not sent in time; they are not drawn.
     """
     rows = load[load["sweep"] == sweep]
     middle = breaks.medians(rows)
@@ -85,12 +85,12 @@ def _small_print(rows: pd.DataFrame, sweep: str, window_ms: float, found: Mappin
     turns = rows["turn"].nunique()
     sentences = [
         f"{fixed}; window {window_ms:g} ms; {xdpmode.words(rows['xdp_mode'])}; medians over {turns} "
-        f"turn{'' if turns == 1 else 's'}. Packets: beyond what forwarding alone loses. Breaks: the first value "
-        f"with more than {breaks.LIMIT_PCT:g} % lost (dotted). CPU: "
+        f"turn{'' if turns == 1 else 's'}. Lost packets: beyond what forwarding alone loses. Breaks: the first "
+        f"value with more than {breaks.LIMIT_PCT:g} % lost (dotted). CPU: "
         "the thread that receives N3 and the agent, without the generator.",
     ]
     late = found["not_offered"]
     if late:
         places = ", ".join(f"{place['arm']} at {place['value']:g} ({place['turns']})" for place in late)
-        sentences.append(f"Left out, as the generator was late (turns): {places}.")
+        sentences.append(f"Left out because the generator was late (turns): {places}.")
     return sentences

@@ -1,7 +1,7 @@
-"""How every figure looks: size, type, colours and marks that stay apart in grey and for the colour-blind.
+"""The look of every figure: its size, type, colours and marks.
 
-Colours are those of Okabe and Ito (Color Universal Design, 2008). What a colour says, a marker, line style or hatch
-says too. Sizes are those in print, so nothing is scaled afterwards.
+Colours are those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell apart. A marker, line
+style or hatch repeats what a colour says, so that figures work in grey. Sizes are those in print: nothing is scaled.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ _KINDS = {
     "afxdp": Look("AF_XDP", GREEN, "X", (0, (5, 1)), "xxxx"),
     "kernel": Look("kernel", BLUE, "D", "-", ""),
 }
-"""Of an arm by its kind; who classifies in user space is named by how."""
+"""The look of each kind of arm. Labels of arms in user space name how they classify."""
 _SUFFIXES = {
     "packet": ("packets", "++"),
     "perf": ("perf", "--"),
     "batched": ("batched", "||"),
     "change": ("changes", "oo"),
 }
-"""Word under the kind's, and hatch."""
+"""The word below the kind's label, and the hatch."""
 _LINES = {"packet": (0, (1, 1)), "perf": (0, (3, 1, 1, 1)), "batched": (0, (1, 3)), "change": (0, (6, 2))}
 SCIKIT_LEARN = Look("scikit-learn", BLACK, "v", "-", "")
 CLASSES = {
@@ -104,7 +104,7 @@ CLASSES = {
 
 SERIES_COLOURS = [BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK]
 SERIES_MARKERS = ["o", "s", "D", "^", "v"]
-"""For lines of which there may be any number: 30 pairs before one comes back."""
+"""For any number of lines: 30 pairs before one repeats."""
 
 P = ParamSpec("P")
 
@@ -143,7 +143,7 @@ def save(figure: Figure, *paths: Path | str, note: str | None) -> None:
 
 
 def _write_across(figure: Figure, note: str) -> None:
-    """Large, oblique and pale over all panels: nobody can miss it or cut it off, and what is under it can be read."""
+    """Large, oblique and pale over all panels. Nobody can miss it or cut it off, and the figure can still be read."""
     width_in, height_in = figure.get_size_inches()
     angle = np.arctan2(height_in, width_in) / 2
     room_pt = 72 * 0.9 * min(width_in / np.cos(angle), height_in / np.sin(angle))
@@ -158,7 +158,7 @@ ERROR_TICKS_PCT = [0, 0.01, 0.1, 1, 10, 50]
 
 
 def error_scale(axes: Axes, which: str) -> None:
-    """Make x or y, of errors in %, an axis of accuracies that is logarithmic in the error: it tells 99.6 from 99.97 %.
+    """Label x or y as accuracy, on a scale that is logarithmic in the error (%). So 99.6 and 99.97 % are far apart.
 
     Plot 100 - accuracy on it, and set its limits from the larger error to the smaller.
     """
@@ -169,7 +169,7 @@ def error_scale(axes: Axes, which: str) -> None:
 
 
 def small_print(figure: Figure, *sentences: str) -> None:
-    """What makes the numbers believable, under the figure, wrapped to its width; the figure grows by as much."""
+    """Method and sample sizes, below the figure and wrapped to its width. The figure grows by that height."""
     characters = int(figure.get_size_inches()[0] * 72 / (_SMALL_PT * 0.53))
     together = [sentence.replace(" %", "\N{NO-BREAK SPACE}%") for sentence in sentences]
     lines = [line for sentence in together for line in textwrap.wrap(sentence, characters)]
@@ -179,21 +179,21 @@ def small_print(figure: Figure, *sentences: str) -> None:
 
 
 def runs_print(turns: pd.DataFrame, arms: Arms, window_ms: float) -> str:
-    """Trials, window, XDP mode, lost events, noisy turns of the drawn arms; `turns` is what `metrics.gather` gives."""
+    """Trials, window, XDP mode, lost events and noisy turns of the drawn arms. `turns` comes from `metrics.gather`."""
     drawn = turns[turns["arm"].isin(arms.names)]
     trials = "/".join(sorted({str(count) for count in drawn.groupby("arm")["trial"].nunique()}, key=int))
     lost = {arm: loss_pct(drawn[drawn["arm"] == arm.name]) for arm in arms}
     words = ", ".join(f"{arm} {share:.2f} %" for arm, share in lost.items() if share is not None)
     noisy = (drawn["noise"] != "").sum()
     return (
-        f"n = {trials} trial{'' if trials == '1' else 's'} per arm, each one turn of every arm on the same traffic; "
+        f"n = {trials} trial{'' if trials == '1' else 's'} per arm, in which all arms take turns on the same traffic; "
         f"window {window_ms:g} ms; {xdpmode.words(drawn['xdp_mode'])}; events lost: {words}; noisy turns: {noisy} "
         f"of {len(drawn)}."
     )
 
 
 def look(arm: Arm) -> Look:
-    """What stands for an arm: its kind's, with a word, a hatch and a finer line for what else its name says."""
+    """The look of an arm: that of its kind, plus a word, a hatch and a line style for each suffix of its name."""
     plain = _KINDS[arm.kind]
     if not arm.suffixes:
         return plain
@@ -203,7 +203,7 @@ def look(arm: Arm) -> Look:
 
 
 def in_order(arms: Arms) -> Arms:
-    """Arms as they stand side by side: in the order of the set `every`, then others."""
+    """The arms in the order in which figures show them: that of the set `every`, then others."""
     place = {name: at for at, name in enumerate(SETS["every"])}
     return Arms(sorted(arms, key=lambda arm: (place.get(arm.name, len(place)), arm.name)))
 
@@ -226,7 +226,7 @@ def distribution(axes: Axes, values: ArrayLike, look: Look, **line: Any) -> None
 
 
 def boxes(axes: Axes, by_arm: Mapping[Arm, pd.Series[float]], paper: Mapping[Arm, float]) -> None:
-    """Box plots, one an arm: quartiles, whiskers of 1.5 IQR, outliers; mean as a white diamond, in figures at the top.
+    """A box plot for each arm: quartiles, whiskers of 1.5 IQR, outliers. A diamond and a number show the mean.
 
     `paper` holds the paper's means, drawn as red bars with a star.
     """
@@ -268,7 +268,7 @@ def boxes(axes: Axes, by_arm: Mapping[Arm, pd.Series[float]], paper: Mapping[Arm
 def trials(
     axes: Axes, at: float, values: pd.Series[float], noisy: pd.Series[bool], estimate: Estimate, look: Look
 ) -> None:
-    """One dot a trial, hollow where it is `noisy`, and beside them the mean with its interval, at position `at`."""
+    """One dot for each trial, hollow if it is `noisy`, and beside them the mean with its interval, around x = `at`."""
     spread = np.linspace(-0.28, 0.1, len(values)) if len(values) > 1 else np.zeros(1)
     for x, value, doubted in zip(at + spread, values, noisy, strict=True):
         face = "white" if doubted else look.colour

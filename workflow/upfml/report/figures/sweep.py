@@ -1,4 +1,4 @@
-"""Depth and number of trees against accuracy, latency and program size; what the verifier refuses shows as refused."""
+"""Accuracy, latency and program size by depth and number of trees; points that the verifier refuses are marked."""
 
 from collections.abc import Callable
 
@@ -22,13 +22,13 @@ _PANELS: list[tuple[str, str, str, str, Callable[["pd.Series[float]"], "pd.Serie
     ("inference, median", "time (µs)", "inference_kernel_median_ns", "inference_user_median_ns", lambda ns: ns / 1e3),
     ("the kernel's programs", "BPF instructions", "instructions", "verified_instructions", lambda count: count),
 ]
-"""Title, unit, the column of the solid line, that of the dashed one, and from column to unit."""
-_BASELINES = {"accuracy_majority": "larger class, always", "accuracy_one_threshold": "one threshold"}
+"""Title, unit, column of the solid line, column of the dashed line, and the conversion from column to unit."""
+_BASELINES = {"accuracy_majority": "always larger class", "accuracy_one_threshold": "one threshold"}
 
 
 @style.styled
 def draw(sweep: pd.DataFrame, window_ms: float) -> Figure:
-    """One line per number of trees over the depth, and above each panel a strip for the refused points.
+    """A line over depth for each number of trees, and a strip above each panel for the refused points.
 
     Takes table sweep.
     """
@@ -60,15 +60,15 @@ def draw(sweep: pd.DataFrame, window_ms: float) -> Figure:
     style.small_print(
         figure,
         f"Window {window_ms:g} ms; {' to '.join(map(str, windows))} held-out windows per point. "
-        "Solid: kernel. Dashed: (a) scikit-learn, (b) user space, (c) instructions that the verifier walked, "
-        f"of at most {_VERIFIER_BUDGET:,} (dotted). Refused: no kernel program, so no solid mark.",
+        "Solid: kernel. Dashed: (a) scikit-learn, (b) user space, (c) instructions that the verifier walked; "
+        f"its limit is {_VERIFIER_BUDGET:,} (dotted). Refused points have no kernel program, so no solid mark.",
         *_reasons(sweep),
     )
     return figure
 
 
 def _beside(axes: Axes, sweep: pd.DataFrame) -> None:
-    """What a forest must beat, in the panel of the accuracies."""
+    """Draw the baselines that a forest must beat into the panel of accuracies."""
     style.error_scale(axes, "y")
     errors = {name: float(_error_pct(sweep[column]).iloc[0]) for column, name in _BASELINES.items()}
     for name, error in errors.items():
@@ -95,7 +95,7 @@ def _legend(trees: list[int]) -> list[Line2D]:
 
 
 def _reasons(sweep: pd.DataFrame) -> list[str]:
-    """A sentence per reason of the verifier, with the points that it stands for."""
+    """A sentence for each reason of the verifier, with its points."""
     refused = sweep[sweep["status"] == "refused"].sort_values(["max_depth", "n_estimators"])
     return [
         f"Refused {', '.join(f'{p.max_depth}/{p.n_estimators}' for p in points.itertuples())} (depth/trees): {reason}"

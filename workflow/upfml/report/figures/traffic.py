@@ -1,4 +1,4 @@
-"""The traffic that the model learns from: inter-arrival times, rates over time, rungs that the players chose."""
+"""The traffic that the model learns from: inter-arrival times, rates over time, and the players' rungs."""
 
 from collections.abc import Sequence
 
@@ -29,10 +29,10 @@ def draw(
     duration_s: float,
     n3_rate_mbit_s: Sequence[float] | None,
 ) -> Figure:
-    """Takes tables packets, flows and rungs of the capture, lost events in %, its XDP mode, the knobs that shaped it.
+    """Takes tables packets, flows and rungs of the capture, its lost events in % and XDP mode, and its settings.
 
-    Time begins with the captured part, `warmup_s` after a player first asked for a segment; table rungs counts from
-    earlier. N3's limiter takes the rates in turn, each for an equal share of warm-up and capture; None: no limit.
+    Time 0 is the start of the capture, `warmup_s` after a player first asked for a segment. Table rungs starts earlier.
+    N3's limiter takes the rates in turn, each for an equal share of warm-up and capture. None: no limit.
     """
     labelled = packets.merge(flows[[*_TUPLE, "label"]], on=_TUPLE, how="left")
     time_s = (labelled["t_ns"] - labelled["t_ns"].min()) / 1e9
@@ -81,13 +81,13 @@ def draw(
 
 
 def _schedule(rates: Sequence[float] | None, warmup_s: float, duration_s: float) -> list[tuple[float, float]]:
-    """(start in s of the capture, Mbit/s) of each part of the run."""
+    """For each part of the run: its start in s after the start of the capture, and its rate in Mbit/s."""
     share_s = (warmup_s + duration_s) / len(rates or [None])
     return [(part * share_s - warmup_s, rate) for part, rate in enumerate(rates or [])]
 
 
 def _rungs(axes: Axes, rungs: pd.DataFrame, warmup_s: float) -> None:
-    """A row a player in the order of arrival; its colour is the rung from one request to the next."""
+    """A row for each player, in order of arrival. The colour is the rung from one request to the next."""
     bitrates = sorted(rungs["bitrate_mbit_s"].unique())
     steps = ListedColormap(colormaps["cividis"](np.linspace(1, 0, len(bitrates))))  # lighter is lower, in grey too
     scale = ScalarMappable(BoundaryNorm(np.arange(len(bitrates) + 1) - 0.5, len(bitrates)), steps)
@@ -111,6 +111,6 @@ def _evidence(labelled: pd.DataFrame, flows: pd.DataFrame, lost_pct: float, xdp_
     )
     others = int(labelled["label"].isna().sum())
     return (
-        f"Captured on N3 ({xdpmode.words([xdp_mode])}), events lost {lost_pct:.2f} %: {classes}; {others} packets of "
-        "other flows, not drawn. Dotted, upright: N3's limit changes."
+        f"Captured on N3 ({xdpmode.words([xdp_mode])}): {classes}. Events lost: {lost_pct:.2f} %. Not drawn: {others} "
+        "packets of other flows. Vertical dotted lines: N3's limit changes."
     )

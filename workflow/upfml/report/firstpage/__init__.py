@@ -1,1 +1,1 @@
-"""The report's opening page: what was asked, what was found, how sure. For a reader who reads nothing else."""
+"""The report's opening page, for a reader who reads nothing else: the question, the findings, how sure they are."""

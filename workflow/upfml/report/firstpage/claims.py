@@ -1,7 +1,7 @@
-"""What the run says of classification in the kernel: claims, each with a verdict and the numbers behind it.
+"""What the run says about classification in the kernel: claims, each with a verdict and the numbers behind it.
 
-Each claim says something that would be good news for classification in the kernel; its
-verdict and its sentence are made from numbers, so that a run that finds the opposite says so:
+Each claim states something that would be good news for classification in the kernel. Its verdict and its text are made
+from the run's numbers, so a run that finds the opposite says so:
 
 - confirmed: the whole 95 % interval over the trials is on the claim's side;
 - not confirmed: the whole interval is on the other side;
@@ -27,7 +27,7 @@ from upfml.report.metrics import by_trial
 from upfml.studies.load.breaks import LIGHTEST_LAST
 
 KERNEL, USER = "kernel", "user"
-"""The two sides. Which arm stands for a side: the strongest that was run, and beside it the paper's."""
+"""The two sides. The strongest arm that was run stands for a side; some claims show the paper's arms as well."""
 
 _BOTH = {arm.name for arm in STRONGEST_ARMS.values()}
 _NS_PER_US = 1000.0
@@ -36,7 +36,7 @@ _POSITIVE = (0.0, float("inf"))
 
 
 class Verdict(enum.Enum):
-    """What the run says of a claim."""
+    """What the run says about a claim."""
 
     CONFIRMED = "confirmed"
     NOT_CONFIRMED = "not confirmed"
@@ -45,7 +45,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, what the run says of it, and the numbers that say so, in a sentence or two."""
+    """A statement, what the run says about it, and the numbers behind that, in a few sentences."""
 
     statement: str
     verdict: Verdict
@@ -67,7 +67,7 @@ def as_in_the_paper(arms: Arms) -> dict[str, Arm]:
 
 
 def strongest(arms: Arms) -> dict[str, Arm]:
-    """Side → the best arm of it that was run: each window once, by ring buffer, where that is among them."""
+    """Side → its best arm that was run. That is the one that sends each window once by ring buffer, if it was run."""
     return {side: arms.strongest(side) for side in (KERNEL, USER)}
 
 
@@ -80,7 +80,7 @@ def claims(
 ) -> list[Claim]:
     """Every claim that the run can judge. Raises UserError when no arm of kind user, or of kind kernel, was run.
 
-    `arms` are those that were run; the others of the configuration have no rows.
+    `arms` are the arms that were run. Other arms of the configuration have no rows.
     """
     found = [
         label_claim(arms, metrics),
@@ -101,25 +101,25 @@ def claims(
 
 
 def label_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """From a packet's arrival until its flow's class is known where it was made, for who can act there."""
-    verdict, evidence = _latency(arms, metrics, "arrival_to_label", "until the classifier has the flow's class")
+    """Time from a packet's arrival until the classifier knows its flow's class, for whoever can act right there."""
+    verdict, evidence = _latency(arms, metrics, "arrival_to_label", "until the classifier knows the flow's class")
     paper = " and ".join(f"{published.value('classification time', side):.3g}" for side in (KERNEL, USER))
     return Claim(
         "The kernel knows a class sooner",
         verdict,
-        f"{evidence} The paper, which timed different work in each, has {paper} µs.",
+        f"{evidence} The paper reports {paper} µs, but it timed different work on each side.",
     )
 
 
 def delivery_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """From a packet's arrival until a program in user space knows its flow's class, for who acts there."""
+    """Time from a packet's arrival until a program in user space knows its flow's class, for whoever acts there."""
     verdict, evidence = _latency(
-        arms, metrics, "arrival_to_user_space", "until a program in user space has the flow's class"
+        arms, metrics, "arrival_to_user_space", "until a program in user space knows the flow's class"
     )
     return Claim(
         "User space hears of a class sooner when the kernel finds it",
         verdict,
-        f"{evidence} The paper has no such time.",
+        f"{evidence} The paper does not report this time.",
     )
 
 
@@ -129,14 +129,14 @@ def _latency(arms: Arms, metrics: pd.DataFrame, name: str, until: str) -> tuple[
     kernel, user = (estimate(mean_over_trials(times[side], _POSITIVE), " µs") for side in (KERNEL, USER))
     ratio = estimate(ratio_over_trials(times[USER], times[KERNEL]))
     evidence = (
-        f"From a packet's arrival {until}, the median is {kernel} when the kernel classifies and {user} when user "
-        f"space does, which is {ratio} times as long."
+        f"The median time from a packet's arrival {until} is {kernel} when the kernel classifies. It is {user} when "
+        f"user space does: {ratio} times as long."
     )
     return below(later, 0), evidence
 
 
 def cpu_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """Share of all CPUs, forwarding and generators of traffic included."""
+    """Share of all CPUs. It includes forwarding and the traffic generators."""
     name = "cpu_total_mean"
     shares = _sides(metrics, name, strongest(arms))
     saved = mean_over_trials(shares[KERNEL] - shares[USER])
@@ -147,16 +147,16 @@ def cpu_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     return Claim(
         "The kernel needs less CPU",
         below(saved, 0),
-        f"All CPUs were busy for {kernel} with the kernel's classifier and {user} with the one in user space, the "
-        f"traffic itself included: a difference of {estimate(saved, ' points', signed=True)}. "
+        f"The machine uses {kernel} of its CPU time with the kernel's classifier and {user} with the one in user "
+        f"space: a difference of {estimate(saved, ' points', signed=True)}. Both numbers include the traffic itself. "
         f"{_as_configured(arms)} {estimate(configured, ' points', signed=True)} "
-        f"({below(configured, 0).value}). The paper: {paper[0]:g} and {paper[1]:g} %, "
+        f"({below(configured, 0).value}). The paper reports {paper[0]:g} and {paper[1]:g} %: "
         f"{number(paper[0] - paper[1], signed=True)} points.",
     )
 
 
 def direct_cost_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """By accounts that are exact: BPF's of the program on N3, the scheduler's of the process that reads its events."""
+    """By exact accounts: BPF's, for the program on N3, and the scheduler's, for the process that reads its events."""
     best = strongest(arms)
     shares = _sides(metrics, "cpu_direct", best)
     ratio = ratio_over_trials(shares[KERNEL], shares[USER])
@@ -167,14 +167,15 @@ def direct_cost_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     return Claim(
         "The kernel needs less CPU by exact accounts, too",
         below(ratio, 1),
-        f"The program on N3 and the process that reads its events took {estimate(ratio)} times as much CPU when the "
-        f"kernel classified. Of all CPUs: {others}. These accounts tell its work from the traffic's own, as "
-        "the tick cannot; what waking a process costs others is not in them.",
+        f"The program on N3 and the process that reads its events take {estimate(ratio)} times as much CPU when the "
+        f"kernel classifies as when user space does. Their share of all CPUs: {others}. These accounts separate the "
+        "classifier's work from the traffic's; sampling at the clock tick cannot. They leave out what it costs other "
+        "programs that a process is woken.",
     )
 
 
 def switches_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """Of the whole machine."""
+    """Context switches of the whole machine."""
     name = "context_switches_mean"
     rates = _sides(metrics, name, strongest(arms))
     ratio = ratio_over_trials(rates[KERNEL], rates[USER])
@@ -184,10 +185,10 @@ def switches_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     return Claim(
         "The kernel makes fewer context switches",
         below(ratio, 1),
-        f"{estimate(mean_over_trials(rates[KERNEL], _POSITIVE))} a second with the kernel's classifier, "
-        f"{estimate(mean_over_trials(rates[USER], _POSITIVE))} with the one in user space: {estimate(ratio)} times as "
-        f"many. {_as_configured(arms)} {estimate(configured)} times ({below(configured, 1).value}). The paper: "
-        f"{paper:.2f} times.",
+        f"The machine makes {estimate(mean_over_trials(rates[KERNEL], _POSITIVE))} a second with the kernel's "
+        f"classifier and {estimate(mean_over_trials(rates[USER], _POSITIVE))} with the one in user space. The first "
+        f"is {estimate(ratio)} times the second. {_as_configured(arms)} {estimate(configured)} times "
+        f"({below(configured, 1).value}). In the paper it is {paper:.2f} times.",
     )
 
 
@@ -208,11 +209,11 @@ def _sides(metrics: pd.DataFrame, name: str, arm: Mapping[str, Arm], scale: floa
 
 
 def _as_configured(arms: Arms) -> str:
-    return "Configured as nearly as in the paper ({kernel} against {user}):".format(**as_in_the_paper(arms))
+    return "With the arms closest to the paper's ({kernel} against {user}):".format(**as_in_the_paper(arms))
 
 
 def same_decisions_claim(exactness: Mapping[str, Any]) -> Claim:
-    """Kernel, user space and scikit-learn on the very same packets: nothing but the classifiers can differ."""
+    """Kernel, user space and scikit-learn on the very same packets, so only the classifiers can differ."""
     data = "live" if "live" in exactness else "replayed"
     judged = exactness[data]
     differ = {arm: judged[arm]["decision_differences"] for arm in (KERNEL, USER, "sklearn")}
@@ -221,17 +222,18 @@ def same_decisions_claim(exactness: Mapping[str, Any]) -> Claim:
     return Claim(
         "Accuracy does not suffer from the kernel's arithmetic",
         verdict,
-        f"On the same {judged[KERNEL]['windows']:,} windows of {data} traffic the kernel decides {differ[KERNEL]:,}, "
-        f"user space {differ[USER]:,} and scikit-learn {differ['sklearn']:,} times otherwise than the reference; "
-        f"accuracy is {accuracy[KERNEL]:.2f}, {accuracy[USER]:.2f} and {accuracy['sklearn']:.2f} %, where naming the "
-        f"larger class each time would score {judged['majority']['accuracy_pct']:.2f} and one threshold on one feature "
-        f"{judged['one_threshold']['accuracy_pct']:.2f} %. The paper loses "
-        f"{published.value('accuracy, scikit-learn minus kernel', KERNEL):.2f} points from scikit-learn to the kernel.",
+        f"All three classify the same {judged[KERNEL]['windows']:,} windows of {data} traffic. Decisions that differ "
+        f"from the reference: kernel {differ[KERNEL]:,}, user space {differ[USER]:,}, scikit-learn "
+        f"{differ['sklearn']:,}. Accuracy: kernel {accuracy[KERNEL]:.2f} %, user space {accuracy[USER]:.2f} %, "
+        f"scikit-learn {accuracy['sklearn']:.2f} %. Always naming the larger class would score "
+        f"{judged['majority']['accuracy_pct']:.2f} %, and one threshold on one feature "
+        f"{judged['one_threshold']['accuracy_pct']:.2f} %. In the paper the kernel is "
+        f"{published.value('accuracy, scikit-learn minus kernel', KERNEL):.2f} points below scikit-learn.",
     )
 
 
 def live_accuracy_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """Accuracy of each side on the traffic of its own turns, beside always naming the larger class."""
+    """Accuracy of each side on the traffic of its own turns, compared with always naming the larger class."""
     best = strongest(arms)
     accuracy = _sides(metrics, "accuracy", best)
     majority, stump = (by_trial(metrics, best[KERNEL], f"{name}_accuracy") for name in ("majority", "one_threshold"))
@@ -239,15 +241,15 @@ def live_accuracy_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     return Claim(
         "On live traffic the kernel classifies better than by always naming the larger class",
         below(mean_over_trials(majority - accuracy[KERNEL]), 0),
-        f"Accuracy is {kernel} in the kernel and {user} in user space; always naming the larger class would score "
-        f"{estimate(mean_over_trials(majority, _PERCENT), ' %')}, one threshold on one feature "
+        f"Accuracy is {kernel} in the kernel and {user} in user space. Always naming the larger class would score "
+        f"{estimate(mean_over_trials(majority, _PERCENT), ' %')}, and one threshold on one feature "
         f"{estimate(mean_over_trials(stump, _PERCENT), ' %')}. "
-        f"The paper: {published.value('accuracy', KERNEL):.2f} and {published.value('accuracy', USER):.2f} %.",
+        f"The paper reports {published.value('accuracy', KERNEL):.2f} and {published.value('accuracy', USER):.2f} %.",
     )
 
 
 def loss_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """Events that never reached user space; a lost one is a decision that nobody can act on."""
+    """Events that never reached user space. Nobody there can act on a decision that was lost."""
     lost, received = (
         {side: int(values.sum()) for side, values in _sides(metrics, f"events_{name}", strongest(arms)).items()}
         for name in ("lost", "received")
@@ -257,16 +259,16 @@ def loss_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     return Claim(
         "No decision of the kernel's is lost on its way to user space",
         Verdict.NOT_CONFIRMED if lost[KERNEL] else Verdict.CONFIRMED,
-        f"Of {lost[KERNEL] + received[KERNEL]:,} decisions {lost[KERNEL]:,} were lost; of the "
-        f"{lost[USER] + received[USER]:,} events of the arm in user space, {lost[USER]:,}. Arms that lost events: "
+        f"The kernel lost {lost[KERNEL]:,} of {lost[KERNEL] + received[KERNEL]:,} decisions. The arm in user space "
+        f"lost {lost[USER]:,} of {lost[USER] + received[USER]:,} events. Arms that lost events: "
         f"{losers}. The paper does not report losses.",
     )
 
 
 def load_claim(breaks: Mapping[str, Any]) -> Claim:
-    """Where arms break as load rises, of each sweep of breaks.json that has both sides' strongest arms.
+    """Where arms break as load rises, in each sweep of breaks.json that has the strongest arm of both sides.
 
-    Medians of few turns at few values, without intervals: so the verdict is by which value each held.
+    There are few turns at few values, and no intervals. So the verdict compares the values at which the sides broke.
     """
     kernel_later, user_later, broken = False, False, []
     for sweep, found in breaks["sweeps"].items():
@@ -289,13 +291,14 @@ def load_claim(breaks: Mapping[str, Any]) -> Claim:
     return Claim(
         "The kernel's classifier holds at a load at which user space's breaks",
         verdict,
-        f"To break is to lose more than {breaks['limit_pct']:g} % of packets beyond forwarding alone, of events or of "
-        f"decisions in the median turn. What broke, and where, at the values that were tried: {'; '.join(broken)}.",
+        f"An arm breaks where its median turn loses more than {breaks['limit_pct']:g} % of packets (beyond what "
+        "forwarding alone loses), of events or of decisions. What broke first at which of the values tried: "
+        f"{'; '.join(broken)}.",
     )
 
 
 def _load(sweep: str, broke: float | None) -> float:
-    """The value at which an arm broke, so that more is heavier."""
+    """The value at which an arm broke, with its sign changed where smaller values are the heavier load."""
     if broke is None:
         return float("inf")
     return -broke if sweep in LIGHTEST_LAST else broke

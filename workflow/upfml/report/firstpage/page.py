@@ -24,25 +24,25 @@ def certainty(arms: Arms, metrics: pd.DataFrame, published_rows: int, provenance
     best = strongest(arms)
     trials = by_trial(metrics, best[KERNEL], "cpu_total_mean").size
     interval = (
-        "one trial has no interval, so that no difference is resolved"
+        "One trial gives no interval, so no difference is resolved"
         if trials == 1
-        else "intervals in brackets are 95 %, over the trials, and say nothing of other machines or other traffic"
+        else "Brackets hold 95 % intervals over the trials. They say nothing about other machines or other traffic"
     )
     noisy = metrics.loc[metrics["metric"] == "noisy", "value"]
     commit = (provenance["git_commit"] or "unknown")[:12]
     setting = (
         "one machine plays UE, gNB, UPF and data network, so compare differences, not levels"
         if provenance["testbed"]["kind"] == "namespaces"
-        else "the UPF's, of three"
+        else "it is the UPF's, one of three machines"
     )
-    changed = ", with changes that are not committed" if provenance["git_changes"] else ""
+    changed = ", with uncommitted changes" if provenance["git_changes"] else ""
     return [
-        f"**Arms**: “the kernel” is the arm {best[KERNEL]}, “user space” the arm {best[USER]}, the strongest of each "
-        "that were run, unless others are named.",
-        f"**Trials**: {trials}; in each every arm had its turn on the same traffic, in drawn order; {interval}.",
-        f"**Noise**: {int(noisy.sum())} of {noisy.size} turns are marked as noisy; they are in all numbers.",
-        f"**The paper's numbers**: all {published_rows} stand beside ours, each with interval and verdict, in "
-        "“The paper and here”.",
+        f"**Arms**: “the kernel” means the arm {best[KERNEL]}, and “user space” the arm {best[USER]}, unless another "
+        "arm is named. They are the strongest that were run of each side.",
+        f"**Trials**: {trials}. In each trial every arm has one turn on the same traffic, in drawn order. {interval}.",
+        f"**Noise**: {int(noisy.sum())} of {noisy.size} turns are marked as noisy. All numbers include them.",
+        f"**The paper's numbers**: “The paper and here” compares all {published_rows} with ours, each with interval "
+        "and verdict.",
         f"**Machine**: {provenance['cpus']} CPUs ({provenance['cpu']}), Linux {provenance['kernel']}; {setting}. "
         f"{xdpmode.words(provenance['xdp_modes'])}.",
         f"**Code and time**: commit {commit}{changed}; seed {provenance['seed']}; {provenance['start']} to "
@@ -83,9 +83,9 @@ def page(
 
 _ASKED = (
     "Can the kernel of a 5G UPF tell urgent control traffic (URLLC) from video (eMBB) by itself, with machine learning "
-    "in eBPF/XDP; is that faster and cheaper than asking a program in user space; and does accuracy suffer? The paper "
+    "in eBPF/XDP? Is that faster and cheaper than asking a program in user space? Does accuracy suffer? The paper "
     "*Leveraging eBPF/XDP for Real-Time Machine Learning Traffic Classification in 5G User Plane Networks* (Galvão, "
-    "Rocha, Gomes, de Almeida) says yes, yes and hardly. Here its experiment was done again, on real packets."
+    "Rocha, Gomes, de Almeida) answers: yes, yes, and hardly. This run repeats its experiment on real packets."
 )
 
 

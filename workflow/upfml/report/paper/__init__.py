@@ -1,4 +1,5 @@
 """Every number of the paper's evaluation beside ours.
 
-comparison.py judges one of them, rows.py and beyond.py make them all, page.py prints them.
+comparison.py judges one number. rows.py makes the rows of the paper's numbers, beyond.py those of further ones. page.py
+prints them all.
 """

@@ -1,4 +1,4 @@
-"""What the paper does not give of the same run: other splits, other arms, times like for like, exact accounts."""
+"""Numbers of the same run that the paper does not give: other splits and arms, times like for like, exact accounts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _PERCENT, _ANY = (0.0, 100.0), (-math.inf, math.inf)
 _LATENCY_WORDS = {
     "inference": ("trees alone", "features ready → class"),
     "features_and_inference": ("features and trees", "classifier starts → class"),
-    "arrival_to_label": ("arrival to class", "packet at XDP → class known to the classifier"),
-    "arrival_to_user_space": ("arrival to user space", "packet at XDP → class known to a Python process"),
+    "arrival_to_label": ("arrival to class", "packet at XDP → the classifier knows the class"),
+    "arrival_to_user_space": ("arrival to user space", "packet at XDP → a Python process knows the class"),
 }
 
 
@@ -41,7 +41,7 @@ def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Co
 
     for split, words in (("random", "random split"), ("grouped", "split by flow")):
         score = scores[split]
-        windows = f"{score['test_windows']} held-out windows; no flow is on both sides of the split by flow"
+        windows = f"{score['test_windows']} held-out windows; the split by flow keeps each flow on one side"
         if split == "grouped":
             add(f"accuracy, {words}", "sklearn", "%", offline(score), f"{windows}; Wilson interval")
         for name, quantity in (
@@ -53,9 +53,9 @@ def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Co
     for arm in deciding:
         add_mean("accuracy", arm, "%", of(arm, "accuracy"), "live traffic")
         add_mean("balanced accuracy", arm, "%", of(arm, "balanced_accuracy"), "live traffic")
-        always = "what naming the larger class each time would score on live traffic"
+        always = "accuracy of always naming the larger class, on live traffic"
         add_mean("majority class", arm, "%", of(arm, "majority_accuracy"), always)
-        stump = "what one threshold on one feature scores there, fitted on the forest's training windows"
+        stump = "accuracy of one threshold on one feature, on live traffic; fitted on the forest's training windows"
         add_mean("one threshold", arm, "%", of(arm, "one_threshold_accuracy"), stump)
 
     pairs = [(present.papers("user"), present.papers("kernel")), (STRONGEST_ARMS["user"], STRONGEST_ARMS["kernel"])]
@@ -71,7 +71,7 @@ def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Co
                     add(f"{words}, {statistic}, {user} over {kernel}", user, "ratio", ratio, f"like for like: {steps}")
 
     costs = [(f"CPU {share}", f"cpu_{share}_mean", "% of all CPUs", "percentage points") for share in CPU_SHARES]
-    costs.append(("CPU not idle", "cpu_busy_mean", "% of all CPUs", "percentage points"))
+    costs.append(("non-idle CPU", "cpu_busy_mean", "% of all CPUs", "percentage points"))
     costs.append(("context switches", "context_switches_mean", "1/s", "1/s"))
     for quantity, metric, unit, difference_unit in costs:
         for arm in present:
@@ -95,18 +95,18 @@ def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Co
 _ACCOUNTS = [
     (
         *("CPU by exact accounts", "cpu_direct", "% of all CPUs"),
-        "run time of the program on N3 (BPF statistics) and CPU time of the classifier's process (scheduler): the "
-        "tick, which CPU shares are sampled by, sees little of what runs in softirq",
+        "run time of the program on N3 (BPF statistics) plus CPU time of the classifier's process (scheduler). CPU "
+        "shares are sampled at the clock tick, which sees little of what runs in softirq",
     ),
     (
         *("CPU of the program on N3", "cpu_program", "% of all CPUs"),
-        "run time by BPF statistics; what the tick sees of it is in CPU soft, cost over forwarding alone",
+        "run time by BPF statistics. The part that the tick sees is in CPU soft, cost over forwarding alone",
     ),
-    ("program on N3", "program", "ns/packet", "BPF statistics, with its own two readings of the clock"),
+    ("program on N3", "program", "ns/packet", "BPF statistics, including their own two readings of the clock"),
     ("classifier's process", "agent_cpu", "ns/packet", "CPU time by the scheduler's account"),
-    ("CPU over forwarding alone", "cpu_over_forwarding", "ns/packet", "difference in time not idle"),
-    ("CPU over forwarding alone", "cpu_over_forwarding_decision", "ns/decision", "difference in time not idle"),
-    ("wait for a CPU", "scheduling", "ns", "mean of the classifier's process, by the scheduler's account: in delivery"),
+    ("CPU over forwarding alone", "cpu_over_forwarding", "ns/packet", "difference in non-idle time"),
+    ("CPU over forwarding alone", "cpu_over_forwarding_decision", "ns/decision", "difference in non-idle time"),
+    ("wait for a CPU", "scheduling", "ns", "mean, by the scheduler's account; delivery includes it"),
     ("context switches of the classifier's process", "classifier_context_switches_mean", "1/s", "from pidstat"),
-    ("lost events", "events_lost_share", "%", "of those that the kernel wanted to send"),
+    ("lost events", "events_lost_share", "%", "share of the events that the kernel tried to send"),
 ]

@@ -1,11 +1,11 @@
 """One number of the paper beside ours, and how they agree.
 
-A number agrees with the paper's in two ways, judged apart:
+A number can agree with the paper's in two ways. Each is judged on its own:
 
-- direction: the kernel is above (or below) user space as in the paper. "not resolved" where the interval of the
+- direction: the kernel is above (or below) user space, as in the paper. It is "not resolved" where the interval of the
   difference over the trials includes zero;
-- magnitude: accuracies within 1 percentage point of the paper's, costs (times, CPU, context switches, ratios of them)
-  within a factor of 2. The machine is another, so costs can do no better.
+- magnitude: an accuracy lies within 1 percentage point of the paper's, a cost (time, CPU, context switches, or a ratio
+  of them) within a factor of 2. This machine is not the paper's, so a narrower bound for costs would mean little.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COST_TOLERANCE_FACTOR = 2.0
 class Comparison:
     """One quantity of one arm: the paper's value (None where it gives none), ours, and how they agree.
 
-    `versus` is the difference whose sign is the direction, kernel minus user or what the quantity itself states.
+    The direction is the sign of `versus`: kernel minus user, or the difference that the quantity itself names.
     """
 
     quantity: str
@@ -37,7 +37,7 @@ class Comparison:
     paper_versus: float | None = None
     here_versus: Estimate | None = None
     why: str = ""
-    """Words on what lies behind agreement or disagreement."""
+    """The reason for the agreement or the disagreement, in words."""
 
     @property
     def is_accuracy(self) -> bool:
@@ -90,8 +90,8 @@ class Comparison:
         if self.paper is None:
             return ""
         verdict = self.verdict.capitalize()
-        values = f"the paper has {words.given(self.paper)}, here it is {words.number(self.here.value, 4)} ({self.unit})"
-        return f"{verdict}: {values}{'; ' + self.why if self.why else ''}."
+        values = f"the paper has {words.given(self.paper)}, this run {words.number(self.here.value, 4)} ({self.unit})"
+        return f"{verdict}: {values}.{' Reason: ' + self.why + '.' if self.why else ''}"
 
     def as_row(self) -> dict[str, Any]:
         """The row of results/paper_vs_here.json."""
@@ -100,7 +100,7 @@ class Comparison:
         if self.source:
             parts.append(f"paper: {self.source}")
         if self.here.trials == 1:
-            parts.append("one trial: no interval")
+            parts.append("one trial, so no interval")
         return {
             "quantity": self.quantity,
             "arm": self.arm,

@@ -12,23 +12,24 @@ from upfml.report.paper.comparison import ACCURACY_TOLERANCE_POINTS, COST_TOLERA
 
 _HEAD = """# The paper and here
 
-Leveraging eBPF/XDP for Real-Time Machine Learning Traffic Classification in 5G User Plane Networks, section 4, against
-the runs in `results/runs`. Made by `snakemake results/paper_vs_here.md`; the same rows are in `paper_vs_here.json`.
+This page compares section 4 of *Leveraging eBPF/XDP for Real-Time Machine Learning Traffic Classification in 5G User
+Plane Networks* with the runs in `results/runs`. `snakemake results/paper_vs_here.md` makes it; `paper_vs_here.json` has
+the same rows.
 
-- **interval**: 95 % over the trials, bootstrap (BCa; Student's t with few trials; on the logarithm for ratios);
-  scikit-learn: Wilson over the held-out windows. None with a single trial.
-- The paper's arms here: user space is `{user}`, the kernel `{kernel}`; {modes}.
-- **direction**: is the kernel above or below user space as in the paper? Judged by the differences within each trial;
-  *not resolved* when their interval includes zero.
-- **magnitude**: *agrees* when an accuracy is within {points:g} percentage point of the paper's, and a cost within a
-  factor of {factor:g}.
+- **interval**: 95 % over the trials, bootstrap (BCa; Student's t with few trials; on the logarithm for ratios). For
+  scikit-learn: Wilson over the held-out windows. A single trial gives none.
+- Here `{user}` stands for the paper's user space, and `{kernel}` for its kernel; {modes}.
+- **direction**: is the kernel above or below user space, as in the paper? The differences within each trial decide. It
+  is *not resolved* when their interval includes zero.
+- **magnitude**: an accuracy *agrees* within {points:g} percentage point of the paper's, a cost within a factor of
+  {factor:g}.
 """
 
 
 def markdown(arms: Arms, comparisons: Iterable[Comparison], metrics: pd.DataFrame) -> str:
-    """The comparison as a page: published numbers, a sentence on each, what lies beyond them, and notes.
+    """The comparison as a page: published numbers, a sentence on each, notes, and our further numbers.
 
-    Takes what `compare` made of table `metrics`, and that.
+    Takes the result of `compare`, and the table `metrics` that it was made from.
     """
     comparisons, present = list(comparisons), arms.among(metrics["arm"])
     modes = xdpmode.words(metrics["xdp_mode"])
@@ -39,8 +40,8 @@ def markdown(arms: Arms, comparisons: Iterable[Comparison], metrics: pd.DataFram
     directions, magnitudes = ([getattr(c, name) for c in both] for name in ("direction", "magnitude"))
     judged = [verdict for verdict in directions if verdict]
     summary = (
-        f"Of {len(both)} published numbers, {magnitudes.count('agrees')} agree in magnitude; of {len(judged)} with a "
-        f"direction, {judged.count('agrees')} agree, {judged.count('opposite')} are opposite and "
+        f"Of {len(both)} published numbers, {magnitudes.count('agrees')} agree in magnitude. {len(judged)} have a "
+        f"direction: {judged.count('agrees')} agree, {judged.count('opposite')} are opposite and "
         f"{judged.count('not resolved')} are not resolved."
     )
     published_table = pages.table(

@@ -2,8 +2,8 @@
 
 In: table `metrics` and scores.json. Out: the rows of results/paper_vs_here.json.
 
-The paper's two arms are arms.PAPER_ARMS where these were run: they do what the authors' code does. What other arms say
-about the same quantity stands below, and in results/comparison.json.
+arms.PAPER_ARMS stand for the paper's two arms where these were run, because they do what the authors' code does. Rows
+further below, and results/comparison.json, show the same quantities for other arms.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from upfml.report.paper.beyond import beyond
 from upfml.report.paper.comparison import ACCURACY_TOLERANCE_POINTS, Comparison
 
 _ROLES = ("user", "kernel")
-_PLAYERS = "the work of players and server, on the same machine here, is in every level"
+_PLAYERS = "players and video server run on the same machine here, so every number includes their work"
 _DECODING = "players decode video on the same machine here"
 
 _NS_PER_US = 1000.0
@@ -33,11 +33,11 @@ _PERCENT = (0.0, 100.0)
 def compare(
     arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], *, apart: bool
 ) -> list[Comparison]:
-    """The paper's numbers, in its order, then what it does not give.
+    """The paper's numbers in its order, then further ones that it does not give.
 
-    Takes the configuration's arms, table `metrics` and the content of scores.json and exactness.json; `apart` says
-    whether UE, UPF and data network were machines of their own, as in the paper. Raises UserError when no arm of kind
-    kernel or none of kind user was run.
+    Takes the configuration's arms, table `metrics` and the content of scores.json and exactness.json. `apart` says
+    whether UE, UPF and data network were separate machines, as in the paper. Raises UserError when no arm of kind
+    kernel, or none of kind user, was run.
     """
     return [
         *_published(arms, metrics, scores, exactness, apart),
@@ -47,15 +47,15 @@ def compare(
 
 
 def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
-    """Accuracy where each classifier saw the very same packets, so that nothing but the classifiers can differ."""
+    """Accuracy where each classifier saw the very same packets, so only the classifiers can differ."""
     remarks = {
         **dict.fromkeys(
             ("sklearn", "user", "kernel"),
-            "{windows} classifications; {feature_differences} differ from the reference in a feature, "
+            "{windows} classifications; differences from the reference: {feature_differences} in a feature, "
             "{decision_differences} in the class",
         ),
-        "majority": "naming the larger class each time",
-        "one_threshold": "one feature, fitted on the forest's training windows",
+        "majority": "always naming the larger class",
+        "one_threshold": "one threshold on one feature, fitted on the forest's training windows",
     }
     return [
         Comparison(
@@ -113,37 +113,37 @@ def _published(
     ratio = ratio_over_trials(work["user"], trees["kernel"])
     same_work = ratio_over_trials(trees["user"], trees["kernel"])
     by_class = (
-        f"on the same live windows scikit-learn has {same['sklearn']:.2f} %, the kernel {same['kernel']:.2f} %, so "
-        "what is left is traffic, not the classifier"
+        f"on the same live windows scikit-learn has {same['sklearn']:.2f} % and the kernel {same['kernel']:.2f} %, so "
+        "the rest comes from the traffic, not from the classifier"
     )
     running = _why_running_windows(metrics, here["kernel"]) or by_class
     unlike = (
-        f"the two numbers time unlike things, trees alone against statistics and call; trees alone are × "
-        f"{words.number(same_work.value)}"
+        "the two numbers time different work: the trees alone in the kernel, statistics and call in user space. For "
+        f"the trees alone the ratio is {words.number(same_work.value)}"
     )
     wake_ups = "; ".join(filter(None, [_why_wake_ups(metrics, here["kernel"]), "" if apart else _PLAYERS]))
     here_cpus = cpus(metrics)
     shares = (
-        f"a share of all CPUs: {here_cpus} here, {published.CPUS} in the paper, so equal work is × "
-        f"{words.number(published.CPUS / here_cpus)}"
+        f"a share of all CPUs: {here_cpus} here, {published.CPUS} in the paper. Equal work is "
+        f"{words.number(published.CPUS / here_cpus)} times the share here"
     )
-    narrow = f"the tolerance of {ACCURACY_TOLERANCE_POINTS:g} point is wider than the number itself: see the direction"
-    scope = "whole machine, from /proc/stat; the paper names neither the tool nor the scope"
+    narrow = f"the tolerance of {ACCURACY_TOLERANCE_POINTS:g} point exceeds the number itself, so look at the direction"
+    scope = "whole machine, from /proc/stat. The paper names neither the tool nor the scope"
 
     return [
         row(
             "accuracy",
             "sklearn",
             sklearn,
-            f"random split, {scores['random']['test_windows']} held-out windows, Wilson interval. Windows of one flow "
-            "are on both sides of this split",
-            why=f"on windows of flows never seen in training it is {100 * scores['grouped']['accuracy']:.2f} %",
+            f"random split, {scores['random']['test_windows']} held-out windows, Wilson interval. This split puts "
+            "windows of one flow on both sides",
+            why=f"on windows of flows that were not in training it is {100 * scores['grouped']['accuracy']:.2f} %",
         ),
         *pair(
             "accuracy",
             {arm: of(arm, "accuracy") for arm in _ROLES},
             {
-                "kernel": "live traffic. The abstract gives the user-space 99.91 % as the in-kernel accuracy",
+                "kernel": "live traffic. The abstract gives 99.91 %, user space's accuracy, as the kernel's",
                 "user": "live traffic",
             },
             running,
@@ -153,11 +153,11 @@ def _published(
             "accuracy, scikit-learn minus kernel",
             "kernel",
             lost_by_conversion,
-            "held-out windows against live traffic, as in the paper, so it holds more than the conversion: on the same "
-            f"live windows it is {same['sklearn'] - same['kernel']:.2f} points; the interval is of both; "
-            f"{narrow}",
+            "held-out windows against live traffic, as in the paper, so it includes more than the conversion. On the "
+            f"same live windows it is {same['sklearn'] - same['kernel']:.2f} points. The interval covers both "
+            f"accuracies. Note that {narrow}",
             (1.0, lost_by_conversion),
-            running + "; results/accuracy_causes.md has what each cause can cost",
+            running + "; results/accuracy_causes.md shows what each cause can cost",
         ),
         row(
             "accuracy, user minus kernel",
@@ -171,10 +171,10 @@ def _published(
             "classification time",
             {"kernel": trees["kernel"], "user": work["user"]},
             {
-                "kernel": "the trees alone (features ready → class), as the authors timed it; the clock readings "
-                "are in it",
-                "user": "statistics and the call through ctypes, as the authors timed it; the kernel's row has the "
-                "trees alone. Like for like: below",
+                "kernel": "the trees alone (features ready → class), as the authors timed it. The clock readings "
+                "are included",
+                "user": "statistics and the call through ctypes, as the authors timed it. The kernel's row times "
+                "the trees alone. Like for like: below",
             },
             unlike,
         ),
@@ -182,7 +182,7 @@ def _published(
             "classification time, user over kernel",
             "user",
             ratio,
-            "of the two rows above, so of different work; like for like: below",
+            "ratio of the two rows above, which time different work. Like for like: below",
             (1.0, Estimate(ratio.value - 1, _less_one(ratio.low), _less_one(ratio.high), ratio.trials)),
             unlike,
         ),
@@ -201,7 +201,7 @@ def _published(
             "CPU usr, lower edge of the bulk",
             "user",
             mean_over_trials(of("user", "cpu_usr_p25"), _PERCENT),
-            "here the first quartile of the seconds; the paper says that most lie between 5 and 7 %",
+            "here the first quartile of the seconds. The paper says that most lie between 5 and 7 %",
             why="" if apart else _DECODING,
         ),
         row(
@@ -222,34 +222,34 @@ def _published(
             "user",
             mean_over_trials(of("user", "context_switches_max")),
             "the largest second of each turn; " + scope,
-            why="it is a single second, and other programs of the machine are in it",
+            why="it is a single second, and includes the machine's other programs",
         ),
     ]
 
 
 def _why_running_windows(metrics: pd.DataFrame, kernel: Arm) -> str:
-    """What the paper's kernel arm loses by answering at every packet; empty where no arm shows that."""
+    """What the paper's kernel arm loses by answering at every packet. Empty if no arm shows it."""
     closed = STRONGEST_ARMS["kernel"]
     accuracies = [by_trial(metrics, arm, "accuracy") for arm in (kernel, closed)]
     if kernel.when != "packet" or accuracies[1].empty:
         return ""
     at_every_packet, once = (accuracy.mean() for accuracy in accuracies)
     return (
-        f"the kernel arm answers at every packet, on a window that may have just begun ({at_every_packet:.2f} %); "
-        f"asked once a window, as user space is, it has {once:.2f} %"
+        f"the kernel arm answers at every packet, on a window that may have just begun ({at_every_packet:.2f} %). "
+        f"If it answers once a window, as user space does, it has {once:.2f} %"
     )
 
 
 def _why_wake_ups(metrics: pd.DataFrame, kernel: Arm) -> str:
-    """What the paper's kernel arm costs for each packet, and what one that wakes nobody does; empty without both."""
+    """CPU of the paper's kernel arm, which reports packets, beside one that reports windows. Empty without both."""
     quiet = STRONGEST_ARMS["kernel"]
     costs = {arm: by_trial(metrics, arm, "cpu_direct") for arm in (kernel, quiet)}
     if kernel == quiet or any(cost.empty for cost in costs.values()):
         return ""
     shares = [f"{arm} {cost.mean():.2f} %" for arm, cost in costs.items()]
     return (
-        f"to tell user space of every packet costs more than to classify it: program and reader took {shares[0]} of "
-        f"the CPUs, {shares[1]} with a decision a window"
+        "telling user space about every packet costs more than classifying it. Program and reader took "
+        f"{shares[0]} of the CPUs, and {shares[1]} with one decision a window"
     )
 
 

@@ -1,4 +1,4 @@
-"""The study as a page: tables for both splits, and what the paper's loss most likely is, in words from its numbers."""
+"""The study as a page: tables for both splits, and words made from them on what most likely causes the paper's loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from upfml.studies.causes.chains import FIRST_WINDOW, KERNEL_WINDOWS, USER
 Row = Mapping[str, Any]
 
 AUTHORS_FIRST_WINDOWS_PCT = 100 * (1 - 100_428 / 100_699)
-"""The notebook's windows before and after each flow's first is dropped."""
+"""From the notebook's number of windows, before and after it drops the first window of each flow."""
 
 
 class Live(TypedDict):
@@ -24,28 +24,29 @@ class Live(TypedDict):
 
 _HEAD = """# Where accuracy goes between scikit-learn and the kernel
 
-From one recorded trace: {packets:,} packets, {flows} flows. Made by `snakemake results/accuracy_causes.md`; the same
-rows are in `accuracy_causes.json`.
+All numbers come from one recorded trace: {packets:,} packets, {flows} flows. `snakemake results/accuracy_causes.md`
+makes this page; `accuracy_causes.json` has the same rows.
 
-- **alone**: percentage points by which accuracy changes when only this cause is switched on in scikit-learn on floats.
-- **cumulative**: when it is added to the causes above it.
-- **decided differently**: decisions that change, alone / cumulative; – where other windows, or packets, are classified.
+- **alone**: the change in accuracy, in percentage points, when only this cause is added to scikit-learn on floats.
+- **cumulative**: the change when it is added to the causes above it.
+- **decided differently**: how many decisions change, alone / cumulative. A dash: this cause classifies other windows,
+  or packets.
 
-Every window is classified by a forest that was not trained on it ({folds} folds), and all is repeated {repetitions}
-times with other folds and forests. In brackets: 95 % intervals over {resamples} draws of flows, within each class, and
-of repetitions; forests are not trained anew for a draw, so that what other training flows would change is not in them.
-Accuracy counts windows; from "every packet" on it counts packets.
+A forest never classifies a window that it was trained on ({folds} folds). The whole study is repeated {repetitions}
+times with other folds and forests. Brackets hold 95 % intervals over {resamples} draws of flows, within each class, and
+of repetitions. Forests are not trained again for a draw, so the intervals leave out what other training flows would
+change. Accuracy counts windows; from "every packet" on it counts packets.
 """
 
-_SOURCES = """What the authors did is read in the repository that the paper's section 3.3 names: (K) is
-`kernel_class/monitorjanela.bpf.c`, (N) the notebook `data/modelo-org.ipynb`. Left out: (N) counts a flow's first packet
-as an IAT of 0, and trains on each flow's last, unfinished window."""
+_SOURCES = """The repository that the paper names in section 3.3 shows what the authors did: (K) is
+`kernel_class/monitorjanela.bpf.c`, (N) the notebook `data/modelo-org.ipynb`. The study leaves out two things that (N)
+does: it counts a flow's first packet as an IAT of 0, and it trains on each flow's last, unfinished window."""
 
 _TITLES = {"random": "Random split, as in the paper", "grouped": "No flow in both training and test"}
 
 
 def markdown(study: Mapping[str, Any], live: Live | None = None) -> str:
-    """The page; `study` is that of study.run, `live` what it cannot see, where it was measured."""
+    """The page. `study` is the result of study.run; `live`, if it was measured, shows what the study cannot see."""
     trace, method = study["trace"], study["method"]
     flows = ", ".join(f"{count} {name}" for name, count in trace["flows"].items())
     head = _HEAD.format(packets=trace["packets"], flows=flows, **method)
@@ -74,7 +75,7 @@ def _of_split(split: Row) -> list[str]:
         ("this project's kernel: whole µs, trained on them, `exact` thresholds, `soft` voting", split["exact"]),
         *((f"{row['chain']}: {row['words']}", row) for row in split["others"]),
         ("kernel as in the authors' code", split["authors"]),
-        ("for comparison: the larger class, always", split["baselines"]["majority"]),
+        ("for comparison: always the larger class", split["baselines"]["majority"]),
         ("for comparison: one threshold on one feature", split["baselines"]["one_threshold"]),
     ]
     return [
@@ -91,7 +92,7 @@ def _of_split(split: Row) -> list[str]:
 
 
 def verdict(study: Mapping[str, Any], live: Live | None = None) -> list[str]:
-    """What the numbers of the random split, which is the paper's, say of the paper's loss: a list, one item a line."""
+    """What the random split, the paper's kind of split, says about the paper's loss. One list item a line."""
     split, published = study["splits"]["random"], study["paper_accuracy_pct"]
     loss = published["sklearn"] - published["kernel"]
     alone = [(row["cause"], row["alone"]) for row in split["causes"]]
@@ -108,44 +109,44 @@ def verdict(study: Mapping[str, Any], live: Live | None = None) -> list[str]:
     rebuilt = (
         ""
         if _holds(whole, loss) or _holds(windows, loss)
-        else " So on this traffic their kernel, as rebuilt here, does not come to the paper's loss: what made it "
-        "up there is likely, not shown."
+        else " So on this traffic their kernel, as rebuilt here, does not reach the paper's loss. This study can "
+        "name likely causes of that loss, but does not prove them."
     )
     lines = [
         f"The paper loses {loss:.2f} points, from {published['sklearn']:.2f} to {published['kernel']:.2f} %, and "
-        f"blames missing floating point. On this trace that {blame} explain it: features in whole µs instead of "
-        f"floats change accuracy by {_points(exact)} points, and this project's kernel decides "
-        f"{exact['unlike_scikit_learn']} of {exact['decisions'] * study['method']['repetitions']:,} times "
-        "otherwise than scikit-learn on these integers.",
-        f"Most likely, on this evidence, are those whose interval holds {loss:.2f} points, the nearest first: "
+        f"blames missing floating point. On this trace that {blame} explain it. Features in whole µs instead of "
+        f"floats change accuracy by {_points(exact)} points. This project's kernel and scikit-learn decide "
+        f"differently on these integers {exact['unlike_scikit_learn']} of "
+        f"{exact['decisions'] * study['method']['repetitions']:,} times.",
+        f"The most likely causes are those whose interval holds {loss:.2f} points. The nearest come first: "
         f"{_list(reach)}.",
-        "Too small to be it, each alone: "
+        "These are too small, each alone: "
         f"{_list([n for n in alone if n[1]['points_low'] > -loss])}. "
-        f"Too large: {_list([n for n in alone if n[1]['points_high'] < -loss])}.",
-        "Causes do not simply add up. On top of the causes before it, each reaches the paper's loss: "
-        f"{_list([n for n in added if _holds(n[1], loss)])}. Gains of that size, where one error undoes "
-        f"another in part: {_list(gains)}.",
-        f"All causes together change accuracy by {_points(whole)} points, {_beside(whole, loss)} the paper's loss; "
-        f"each window once, by {_points(windows)}, {_beside(windows, loss)} it. The authors' kernel reports every "
-        f"packet; the paper does not say what its accuracy counts.{rebuilt}",
-        f"One such trace has its accuracy within an interval {width:.2f} points wide ({_accuracy(start)} %), "
-        f"{'wider' if width > loss else 'narrower'} than the paper's loss; the paper gives no interval.",
+        f"These are too large: {_list([n for n in alone if n[1]['points_high'] < -loss])}.",
+        "Causes do not simply add up. On top of the causes before it, each of these reaches the paper's loss: "
+        f"{_list([n for n in added if _holds(n[1], loss)])}. These gain as much, because one error partly undoes "
+        f"another: {_list(gains)}.",
+        f"All causes together change accuracy by {_points(whole)} points, {_beside(whole, loss)} the paper's loss. "
+        f"If each window counts once, it is {_points(windows)}, {_beside(windows, loss)} the loss. The authors' "
+        f"kernel reports every packet; the paper does not say what its accuracy counts.{rebuilt}",
+        f"One such trace gives the accuracy an interval {width:.2f} points wide ({_accuracy(start)} %), "
+        f"{'wider' if width > loss else 'narrower'} than the paper's loss. The paper gives no interval.",
         f"Flows' first windows are {100 * first:.1f} % of the windows here, and {AUTHORS_FIRST_WINDOWS_PCT:.2f} % of "
-        "the authors' (N): the cause “first window” weighs there by as much less or more.",
+        "the authors' (N). The weight of the cause “first window” differs by as much.",
         f"The paper's user space ({published['user']:.2f} %) has no floating point in its model either: its wrapper "
-        "casts the features to integers before emlearn's code sees them. Here its chain and the kernel's, each window "
-        f"once, come to {_accuracy(by_name[USER])} and {_accuracy(by_name[KERNEL_WINDOWS])} %.",
+        "casts the features to integers before it calls emlearn's code. Here, with each window counted once, its chain "
+        f"has an accuracy of {_accuracy(by_name[USER])} % and the kernel's {_accuracy(by_name[KERNEL_WINDOWS])} %.",
     ]
     unseen = (
-        "One cause is beyond this study: the paper's scikit-learn is scored on held-out windows of the capture, its "
-        "kernel on traffic that came later"
+        "This study cannot see one cause: the paper scores scikit-learn on held-out windows of the capture, but its "
+        "kernel on later traffic"
     )
     if live is None:
         lines.append(f"{unseen}.")
     else:
         heldout, later = 100 * live["heldout_accuracy"], 100 * live["live_accuracy"]
         lines.append(
-            f"{unseen}. Here, with one model and equal arithmetic, that alone is "
+            f"{unseen}. Here that alone, with one model and equal arithmetic, changes accuracy by "
             f"{words.number(later - heldout, decimals=2, signed=True)} points ({heldout:.2f} % held out, "
             f"{later:.2f} % live, {xdpmode.words([live['xdp_mode']])})."
         )

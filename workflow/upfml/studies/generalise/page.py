@@ -1,4 +1,4 @@
-"""How the forest generalises, as a page: scenarios, what each changes, and what each application is called."""
+"""The page on how the forest generalises: scenarios, what each changes, and the class that each application gets."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ KINDS = {**CLASS_NAMES, NEITHER: "neither"}
 
 _HEAD = """# Does it generalise?
 
-The deployed forest on traffic that it was not trained on. Made by `snakemake generalise`; the same numbers are in
-`generalise.json`, every window in `generalise.parquet`. No flow, run or seed of a scenario was in training;
-{held_out} is the training trace itself, windows that were kept from training at random, as in the paper.
+This page scores the deployed forest on traffic that it was not trained on. `snakemake generalise` makes it.
+`generalise.json` has the same numbers, and `generalise.parquet` every window. No flow, run or seed of a scenario was in
+training. {held_out} is different: these are windows of the training trace, kept from training at random, as in the
+paper.
 
-- **majority class**: {majority}, always; the class that is larger in training.
+- **majority class**: always {majority}, the class that is larger in training.
 - **one threshold**: {one_threshold}; fitted on the forest's training windows.
-- In brackets: {confidence:.0f} % intervals over {resamples:,} draws of flows within each class; windows are of
-  {window_ms:g} ms. Where every flow is judged alike, drawing flows cannot show that others would not be: the interval
-  has no width.
-- **retrained**: the lowest and the highest of {retrained} forests that were trained like this one, each on another draw
-  of the training flows. Where they lie far apart, other training traffic would give another answer.
-- Applications of neither class count in no accuracy; below is what they are called.
+- Windows are {window_ms:g} ms long. Brackets hold {confidence:.0f} % intervals over {resamples:,} draws of flows within
+  each class. If the forest judges every flow alike, every draw gives the same answer, and the interval has no width. It
+  does not mean that other flows would be judged alike, too.
+- **retrained**: the lowest and the highest of {retrained} forests. Each was trained like this one, on another draw of
+  the training flows. Where they lie far apart, other training traffic would give another answer.
+- Accuracy leaves out applications of neither class. A table below shows what the forest calls them.
 - {modes}, of the collector that captured the scenarios.
 """
 
@@ -96,7 +97,7 @@ def _scenarios(scenarios: Sequence[Row]) -> str:
         rows.append(
             [
                 name(scenario["scenario"]),
-                f"`{differs}`" if scenario["differs"] else "flows and seed alone",
+                f"`{differs}`" if scenario["differs"] else "flows and seed only",
                 f"{run['duration_s']:.0f}",
                 f"{run['idle_before_pct']:.0f}",
                 f"{run['events_lost']:,} of {events:,}",
@@ -108,7 +109,7 @@ def _scenarios(scenarios: Sequence[Row]) -> str:
 
 
 def _in_words(scenarios: Sequence[Row]) -> list[str]:
-    """What the numbers say: where the forest loses against the held-out windows, and against the baselines."""
+    """What the numbers say: each scenario against the held-out windows and against the baselines."""
     held_out, *others = scenarios
     known = held_out["classifiers"]["forest"]
     lines = []
@@ -117,7 +118,7 @@ def _in_words(scenarios: Sequence[Row]) -> list[str]:
         forest, stump, always = (scores[classifier] for classifier in CLASSIFIERS)
         run = scenario["run"]
         idle = (
-            f" The machine was {run['idle_before_pct']:.0f} % idle before it, not {run['idle_wanted_pct']:.0f} %."
+            f" Before, the machine was {run['idle_before_pct']:.0f} % idle instead of {run['idle_wanted_pct']:.0f} %."
             if run["idle_before_pct"] < run["idle_wanted_pct"]
             else ""
         )
@@ -128,12 +129,12 @@ def _in_words(scenarios: Sequence[Row]) -> list[str]:
             key=lambda each: _right(each),
         )
         lines.append(
-            f"- **{name(scenario['scenario'])}**: balanced accuracy {abs(lost):.1f} points "
+            f"- **{name(scenario['scenario'])}**: balanced accuracy is {abs(lost):.1f} points "
             f"{'below' if lost > 0 else 'above'} that of held-out windows "
-            f"({'the intervals do not meet' if apart else 'the intervals overlap'}), "
-            f"{_points(forest['balanced_accuracy_pct'] - stump['balanced_accuracy_pct'])} points from one threshold's; "
-            f"accuracy {_points(forest['accuracy_pct'] - always['accuracy_pct'])} points from the majority class's; "
-            f"least right is {worst['application']}, {100 * _right(worst):.1f} % of its windows.{idle}"
+            f"({'the intervals do not meet' if apart else 'the intervals overlap'}). Compared with one threshold it "
+            f"is {_points(forest['balanced_accuracy_pct'] - stump['balanced_accuracy_pct'])} points. Compared with the "
+            f"majority class, accuracy is {_points(forest['accuracy_pct'] - always['accuracy_pct'])} points. The worst "
+            f"application is {worst['application']}: {100 * _right(worst):.1f} % of its windows are right.{idle}"
         )
     return lines
 

@@ -1,9 +1,12 @@
 """Where each arm breaks: the first value of a sweep, from light to heavy load, at which it loses more than it may.
 
-An arm has broken where one of these is above LIMIT_PCT in its median turn: packets that did not arrive at the data
-network, less the share that forwarding alone lost at that value; events that nobody read, of those that the program
-made; decisions that user space does not know of, of those that the schedule calls for. Turns whose packets the
-generator did not send in time say nothing, and are left out.
+An arm breaks where its median turn loses more than LIMIT_PCT of one of these:
+
+- packets: sent, but not seen at the data network. What forwarding alone loses at that value is subtracted;
+- events: made by the program, but never read;
+- decisions: due by the schedule, but unknown to user space.
+
+If the generator did not send a turn's packets in time, the turn says nothing and is left out.
 """
 
 from __future__ import annotations
@@ -16,18 +19,18 @@ from upfml.arms import NONE
 
 LIMIT_PCT = 0.1
 OFFERED_SHARE = 0.98
-"""Of the wanted packets, sent in time: a turn with less is left out."""
+"""Share of the wanted packets that must be sent in time. A turn with less is left out."""
 KINDS = ["packets", "events", "decisions"]
 """What can be lost."""
 _SHARES = [f"{kind}_pct" for kind in KINDS]
 UNITS = {"rate": "packets/s", "flows": "flows", "period": "ms"}
-"""Of each sweep's values."""
+"""Unit of each sweep's values."""
 LIGHTEST_LAST = {"period"}
 """Sweeps whose load grows as values fall."""
 
 
 def losses(load: pd.DataFrame) -> pd.DataFrame:
-    """Takes table load. A row for each turn that was offered: its columns, and `packets_pct` and so on, as in KINDS.
+    """Takes table load. A row for each turn that was offered: its columns, and the loss `KIND_pct` of each of KINDS.
 
     A share that has no meaning in an arm is NaN.
     """
@@ -47,10 +50,10 @@ def losses(load: pd.DataFrame) -> pd.DataFrame:
 
 
 def medians(load: pd.DataFrame) -> pd.DataFrame:
-    """Takes table load. A row for each sweep, value and arm: medians over turns that were offered, of all numbers.
+    """Takes table load. A row for each sweep, value and arm: medians of all numbers, over the turns that were offered.
 
-    `lost_pct` is the largest of the shares of KINDS. In each sweep from light to heavy load; values at which no turn
-    was offered are not there.
+    `lost_pct` is the largest of the shares of KINDS. Rows of a sweep go from light to heavy load. Values at which no
+    turn was offered have no row.
     """
     middle = losses(load).drop(columns=["turn", "xdp_mode"]).groupby(["sweep", "arm", "value"], as_index=False).median()
     middle["lost_pct"] = middle[_SHARES].max(axis=1)
@@ -59,10 +62,10 @@ def medians(load: pd.DataFrame) -> pd.DataFrame:
 
 
 def find(load: pd.DataFrame) -> dict[str, Any]:
-    """Takes table load: per sweep and arm the last value that held, the first that broke (or None), and by what.
+    """Takes table load. For each sweep and arm: the last value that held, the first that broke (or None), and by what.
 
-    And per sweep what was not offered, with how much was, and which arm broke first: the first of those that broke at
-    the lightest load, by the share that they lost.
+    For each sweep also: what was not offered, and the arm that broke first. If several arms broke at the lightest load,
+    it is the one that lost the largest share.
     """
     middle = medians(load)
     sweeps = {}
@@ -91,7 +94,7 @@ def _of_arm(values: pd.DataFrame) -> dict[str, Any]:
 
 
 def _first(of_sweep: pd.DataFrame) -> str | None:
-    """The arm, of those that classify or collect, that broke at the lightest load."""
+    """The arm that broke at the lightest load, among those that classify or collect."""
     broken = of_sweep[(of_sweep["lost_pct"] > LIMIT_PCT) & (of_sweep["arm"] != NONE.name)]
     if broken.empty:
         return None
@@ -101,7 +104,7 @@ def _first(of_sweep: pd.DataFrame) -> str | None:
 
 
 def _not_offered(of_sweep: pd.DataFrame) -> list[dict[str, Any]]:
-    """Values and arms at which turns were left out, and the median share that was sent in time."""
+    """The values and arms with turns that were left out, and the median share of packets sent in time."""
     share = of_sweep["packets_offered"] / of_sweep["packets_wanted"]
     late = of_sweep.assign(share=share)[share < OFFERED_SHARE]
     counted = late.groupby(["value", "arm"], as_index=False).agg(

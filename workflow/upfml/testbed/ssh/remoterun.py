@@ -61,7 +61,7 @@ class RemoteRun:
         self._processes: dict[int, RemoteProcess] = {}
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
-        self._session: _Session | None = None
+        self._session: _KeeperSession | None = None
         self._beats: asyncio.Task[None] | None = None
         self._lost: UserError | None = None
 
@@ -136,7 +136,7 @@ class RemoteRun:
         source = Path(keeper.__file__).read_bytes()
         holder = f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}, run-{self.ident}"
         argv = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", machine.python, "-u", "-c", _BOOTSTRAP]
-        session = self._session = _Session(self)
+        session = self._session = _KeeperSession(self)
         self._channel = await self._connection.session(
             [*argv, machine.folder, self.ident, holder, str(len(source))], session
         )
@@ -240,7 +240,7 @@ class RemoteRun:
         )
 
 
-class _Session(asyncssh.SSHClientSession[bytes]):
+class _KeeperSession(asyncssh.SSHClientSession[bytes]):
     """The keeper's end of the channel."""
 
     def __init__(self, run: RemoteRun) -> None:
