@@ -389,7 +389,7 @@ def test_scenarios_show_what_each_application_is_called() -> None:
 
 
 def test_a_note_is_written_large_across_the_figure_and_is_not_cut_off(tmp_path: Path) -> None:
-    for width_in, height_in in ((style.PAGE_IN, 2.2), (style.PAGE_IN, 6.2)):
+    for width_in, height_in in ((style.PAGE_IN / 2, 2.5), (style.PAGE_IN, 5)):
         figure = style.sheet(width_in, height_in)
         figure.subplots()
         style.save(figure, tmp_path / "without.png", note=None)

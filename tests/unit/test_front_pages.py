@@ -1,4 +1,4 @@
-"""README and the pages beside it: their links lead somewhere, and the commands that they name exist."""
+"""README, the pages beside it and the manual: links lead somewhere; commands, rules and keys that they name exist."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "ARTIFACT.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+EVERY_PAGE = [
+    *PAGES,
+    "config/README.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
+]
 
 
 def anchors(page: Path) -> set[str]:
@@ -28,12 +34,35 @@ def test_links_lead_somewhere(name: str) -> None:
         assert not anchor or anchor in anchors(page), f"{target}#{anchor}"
 
 
-@pytest.mark.parametrize("name", PAGES)
+def code(name: str) -> str:
+    """What stands between backticks on a page, each piece on lines of its own."""
+    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```|`([^`\n]+)`", (ROOT / name).read_text(), re.M | re.S)
+    return "\n".join(block or span for block, span in blocks)
+
+
+@pytest.mark.parametrize("name", EVERY_PAGE)
 def test_targets_of_make_exist(name: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    code = re.findall(r"^```sh\n(.*?)^```|`([^`\n]+)`", (ROOT / name).read_text(), re.M | re.S)
-    named = {target for block in code for target in re.findall(r"^make ([a-z-]+)", "\n".join(block), re.M)}
+    named = set(re.findall(r"^(?:\$ )?make ([a-z-]+)", code(name), re.M))
     assert named <= targets, named - targets
+
+
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_rules_of_snakemake_exist(name: str) -> None:
+    rules = re.findall(r"^rule (\w+):", "".join(path.read_text() for path in (ROOT / "workflow").rglob("*.smk")), re.M)
+    calls = re.findall(r"^(?:\$ )?snakemake ([^#\n]*)", code(name), re.M)
+    named = {word for call in calls for word in call.split() if re.fullmatch("[a-z]\\w*", word)}
+    made_by_the_page = {"figure_iats"}
+    assert named <= {"all", *rules} | made_by_the_page, named - set(rules)
+
+
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_keys_of_the_configuration_exist(name: str) -> None:
+    sections = yaml.safe_load((ROOT / "config.yaml").read_text())
+    keys = set(re.findall(r"^ *-? *(\w+):", (ROOT / "workflow/schemas/config.schema.yaml").read_text(), re.M))
+    for section, *within in (path.split(".") for path in re.findall(r"^(?:\w+\.)+\w+(?=$|:)", code(name), re.M)):
+        if section in sections and within[-1] not in ("csv", "h", "json", "py", "smk"):  # files
+            assert set(within) <= keys, f"{section}.{'.'.join(within)}"
 
 
 def test_readme_is_two_screens() -> None:

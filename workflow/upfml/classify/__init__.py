@@ -1,5 +1,7 @@
-"""What turns packets into decisions: the collector, and the classifiers in the kernel and in user space.
+"""The arms that turn packets into decisions, and the collector.
 
-kernel.py classifies in the kernel. The collector (collector.py) feeds those in user space: user.py in Python, native.py
-in C. afxdp.py has packets and classifier in user space. It imports base, bpf, packets and model.
+kernel.py classifies in the kernel. The collector (collector.py) feeds two classifiers in user space: user.py in Python
+and native.py in C. afxdp.py moves packets and classifier to user space.
+
+It imports base, bpf, packets and model.
 """

@@ -1,7 +1,7 @@
 """A user plane in user space that classifies: AF_XDP, no Python on a packet's path (bpf/afxdp.bpf.c, afxdp.c).
 
-As kernel-bypass UPFs are: AF_XDP takes packets away from the kernel, so user space not only classifies the uplink, but
-also decapsulates and forwards it. Downlink stays with the kernel.
+It works like a kernel-bypass UPF. AF_XDP takes uplink packets away from the kernel, so user space classifies them,
+decapsulates them and forwards them. The downlink stays with the kernel.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ class AfXdp:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of them: by the names of bpf/include/counters.h, then in forwarding and at the sockets."""
+        """What became of the packets: counters of bpf/include/counters.h, then of forwarding, then of the sockets."""
         state, dropped, full = self._afxdp.contents, ctypes.c_uint64(), ctypes.c_uint64()
         self._c.afxdp_dropped(self._afxdp, dropped, full)
         own = {name: int(getattr(state, name)) for name in _FATES}
         return compiled.counts(state.classifier) | own | {"rx_dropped": dropped.value, "rx_ring_full": full.value}
 
     def open(self, n3_device: str) -> None:
-        """Open the sockets: packets that the program redirects on N3 come here from now on, and leave by N6.
+        """Open the sockets. From now on, packets that the program redirects on N3 come here, and leave through N6.
 
         Waits for a socket that somebody has just closed: the kernel takes its time. Raises UserError when a device is
         another socket's, or cannot do it, and when the next hop does not answer.
@@ -102,7 +102,7 @@ class AfXdp:
             raise UserError(f"no AF_XDP sockets on {n3_device} and {n6}: {os.strerror(error)}", _REMEDY)
 
     def close(self) -> None:
-        """Close the sockets: from now on the kernel forwards what the program redirects. Flows and decisions stay."""
+        """Close the sockets. From now on the kernel forwards these packets. Flows and decisions stay."""
         self._c.afxdp_close(self._afxdp)
 
     def wait(self, timeout_s: float) -> None:
@@ -139,7 +139,7 @@ def _own_mac(ip: IPRoute, device: str) -> bytes:
 
 
 def _mac(ip: IPRoute, device: str, address: str) -> bytes:
-    """The neighbour's, which the kernel is asked to resolve. Raises UserError when it does not answer."""
+    """The neighbour's address, resolved by the kernel. Raises UserError when the neighbour does not answer."""
     index = _link(ip, device)["index"]
     ip.neigh("replace", dst=address, ifindex=index, flags=_NTF_USE, state="none")
     deadline = time.monotonic() + _PATIENCE_S

@@ -1,6 +1,6 @@
-"""The classifier in C (classifier.h), compiled for one model and one definition of windows, and the decisions it made.
+"""The classifier in C (classifier.h), compiled for one model and one definition of windows, and its decisions.
 
-Shared by the two arms that have no Python on a packet's path: native.py and afxdp.py.
+The two arms without Python on a packet's path share it: native.py and afxdp.py.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def library(
 
 
 def table(loaded: ctypes.CDLL, classifier: Classifier) -> pd.DataFrame:
-    """All decisions so far, as rows of the decisions table; true classes are not known here."""
+    """All decisions so far, as rows of the decisions table, without true classes."""
     made = np.empty(classifier.decided, _DECISION)
     loaded.classifier_copy(classifier, made.ctypes.data)
     rows = events.decisions_table(made["event"], made["event"]["t_label_ns"])

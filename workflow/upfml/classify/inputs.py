@@ -1,4 +1,4 @@
-"""Whether a converted model takes what the classifiers give it: the features of a window."""
+"""Checks that a converted model takes as many features as a window has."""
 
 from __future__ import annotations
 

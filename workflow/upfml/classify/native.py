@@ -1,7 +1,7 @@
 """The classifier in user space without Python on a packet's path: user.py's, in C (native.c).
 
-So that nobody can say that Python lost where user space was meant. It reads the collector's ring in place, and decides
-as user.py does: on events that overtook each other, too.
+With this arm, a comparison of kernel and user space does not measure Python instead. It reads the collector's ring in
+place. It decides as user.py does, even when events overtake each other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MIRRORS: layout.Mirrors = {"native": layout.Beginning(_Native), "ring": Pages}
 
 
 class NativeClassifier:
-    """From the collector's events to decisions, in C. As UserClassifier in all that it is asked."""
+    """From the collector's events to decisions, in C. It has the methods of UserClassifier."""
 
     event, schema = events.PACKET_EVENT, tables.DECISIONS
 
@@ -73,7 +73,7 @@ class NativeClassifier:
         return compiled.counts(native.classifier, *no_overflows()) | {"event_overtook": native.overtook}
 
     def take(self, events: np.ndarray) -> None:
-        """Account for packets, and classify where one calls for that."""
+        """Account for packets, and classify where a packet calls for it."""
         taken = np.ascontiguousarray(events)
         self.library.native_take(self.native, taken.ctypes.data, len(taken))
 

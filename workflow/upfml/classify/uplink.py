@@ -1,4 +1,4 @@
-"""Where uplink packets go once they are out of their tunnel: what a user plane in user space has to know."""
+"""Where uplink packets go after decapsulation, for a user plane in user space."""
 
 from __future__ import annotations
 

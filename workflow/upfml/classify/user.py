@@ -1,7 +1,7 @@
 """The classifier in user space, as in the paper (section 3.2).
 
-The collector in XDP; flow state and windows in Python; emlearn's model, unmodified, compiled into a shared library and
-called through ctypes.
+The collector in XDP sends an event for each packet. Python keeps flow state and windows. It calls emlearn's unmodified
+model through ctypes, from a shared library.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from upfml.packets.features import Definition, Flow, no_overflows
 
 _KEY_BYTES = events.FLOW_KEY.itemsize
 PATIENCE_NS = 1_000_000_000
-"""Once events have been lost, a packet waits this long for its predecessor, whose event may be among them. Until then
-it waits as long as it takes: the event is in a buffer that is yet to be read."""
+"""How long a packet waits for its predecessor once events have been lost, since that event may be one of them. Before
+any loss it waits without limit, because the event must be in a buffer that is not yet read."""
 
 
 def predictor(library: Path) -> Callable[[Sequence[int]], int]:
@@ -57,7 +57,7 @@ class UserClassifier:
         self._decisions: list[tuple[bytes | int, ...]] = []
 
     def take(self, events: np.ndarray) -> None:
-        """Account for packets, and classify where one calls for that."""
+        """Account for packets, and classify where a packet calls for it."""
         keys = events["key"].tobytes()
         times = zip(events["t_ns"].tolist(), events["iat_ns"].tolist(), events["t_sent_ns"].tolist(), strict=True)
         for number, (t_ns, iat_ns, sent_ns) in enumerate(times):

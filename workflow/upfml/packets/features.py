@@ -69,6 +69,10 @@ class Flow:
         self._begin(0)
         self._packets = 1
 
+    def _begin(self, window: int) -> None:
+        self._window = window
+        self._packets = self._iats = self._iat_sum = self._iat_sum_squares = 0
+
     def packet(self, t_ns: int, iat_ns: int, definition: Definition) -> ClosedWindow | None:
         """Account for a further packet; the window that it closed, if that window can be classified."""
         closed = None
@@ -97,10 +101,6 @@ class Flow:
         if self._previous is None:
             return None
         return ClosedWindow(self._window, self._packets, self._statistics() + self._previous)
-
-    def _begin(self, window: int) -> None:
-        self._window = window
-        self._packets = self._iats = self._iat_sum = self._iat_sum_squares = 0
 
     def _statistics(self) -> tuple[int, int]:
         n, total = self._iats, self._iat_sum

@@ -1,10 +1,10 @@
 """A finished run in one zip: results, figures, provenance, configuration, and the code that draws the figures again.
 
-The zip is a Research Object Crate (RO-Crate 1.1, https://w3id.org/ro/crate/1.1): ro-crate-metadata.json names every
-file, what it is, its format, its SHA-256 and the rule that made it, and tells of the run as a CreateAction.
+The zip is a Research Object Crate (RO-Crate 1.1, https://w3id.org/ro/crate/1.1). Its ro-crate-metadata.json lists every
+file with its meaning, format, SHA-256 and the rule that made it. It describes the run as a CreateAction.
 
-Left out, for its size, is what no figure is drawn from: the raw readings of mpstat and pidstat (samples.parquet has
-them as a table), the encoded video, logs, compiled models, the live trace of the test of exactness.
+To save space, the zip leaves out what no figure needs: the raw readings of mpstat and pidstat (samples.parquet has them
+as a table), the encoded video, logs, compiled models, and the live trace of the test of exactness.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How each figure is drawn: its rule's script, inputs and parameters, as the archive keeps them to draw it again.
+"""How each figure is drawn: its rule's script, inputs and parameters. The archive keeps them to draw it again.
 
 The workflow imports this while it is read, so it needs nothing but the standard library.
 """

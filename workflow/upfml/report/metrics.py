@@ -3,10 +3,10 @@
 In: turn_decisions, turn_samples and turns (tables.py); scores.json of the training. Out: table `metrics`, in which
 every number has the XDP mode of its turn (`with_modes`); until then rows have COLUMNS.
 
-Times are differences of CLOCK_MONOTONIC stamps that all arms take at the same steps, so that each name means the same
-in kernel and user space:
+Times are differences of CLOCK_MONOTONIC stamps. All arms take them at the same steps, so each name means the same in
+kernel and user space:
 
-    arrival_to_label       t_packet   → t_label      what a packet waits for its class
+    arrival_to_label       t_packet   → t_label      how long a packet waits for its class
     features_and_inference t_start    → t_label      the classifier's own work (the user arm as the authors timed it)
     inference              t_features → t_label      the trees alone (the kernel arm as the authors timed it)
     arrival_to_user_space  t_packet   → t_delivered  until a process in user space knows the class

@@ -2,13 +2,13 @@
 
     python -m upfml.run.agent JOB.json
 
-It is told what to do on its standard input, a word a line, and answers on its standard output, a line of JSON each:
+It reads commands from its standard input, one word a line. It answers each with a line of JSON on its standard output:
 
     (at the start)  {"loaded": true}    programs are in the kernel, nothing is attached
-    attach          {"attached": true, "xdp_mode": MODE}  packets are seen from now on
-    detach          its report so far (see `_Agent.report`), after what was left in the buffers; flows are forgotten
+    attach          {"attached": true, "xdp_mode": MODE}  the program sees packets from now on
+    detach          its report so far (see `_Agent.report`); before that it empties the buffers and forgets all flows
 
-At `end`, or at the end of its input, it takes its program off the device and writes its tables.
+At `end`, or at the end of its input, it detaches its program and writes its tables.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from upfml.classify.user import UserClassifier
 from upfml.run.job import Job
 
 _EXACTNESS_PAGES = 4096
-"""Of buffer: nothing is timed in that arm, and nothing should be lost."""
+"""Size of the buffer. It is large, because this arm must lose nothing; its times do not matter."""
 _WAIT_S = 0.2
 
 
@@ -210,7 +210,7 @@ class _Agent:
         self._forgotten_flows = self._evicted_flows = 0
 
     def attach(self) -> str:
-        """Put the program on N3: the XDP mode. That of the first turn is that of all, or they could not be compared."""
+        """Attach the program to N3; returns the XDP mode. All turns use the first one's, to be comparable."""
         device, wanted = self._job.device, self._xdp_mode or self._job.xdp_mode
         if self._arm.plane:
             self._arm.plane.open(device)
@@ -223,7 +223,7 @@ class _Agent:
         self._arm.consumer.wait(_WAIT_S)
 
     def detach(self) -> None:
-        """Take it off, read what is left, forget the flows."""
+        """Detach the program, read what is left, forget the flows."""
         if not self._attachment:
             return
         self._attachment.detach()
@@ -245,7 +245,7 @@ class _Agent:
         flows.clear()
 
     def report(self) -> dict[str, Any]:
-        """Since the start: events read, counters, what the program has cost by the kernel's own account."""
+        """Totals since the start: events read, counters, and the program's run time by the kernel's own account."""
         arm = self._arm
         info = syscall.prog_info(arm.programs[0].fd)
         return {
@@ -272,7 +272,7 @@ def run(job: Job) -> None:
     words: SimpleQueue[str] = SimpleQueue()
 
     def listen() -> None:
-        """In a thread: to look for input between reads would cost every read."""
+        """Runs in a thread, because looking for input between reads would slow every read."""
         for line in sys.stdin:
             words.put(line.strip())
         words.put("")

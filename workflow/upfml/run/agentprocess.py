@@ -1,4 +1,4 @@
-"""The agent (upfml/run/agent.py) as whoever measures sees it: a process that is started, told, watched and ended."""
+"""The agent (upfml/run/agent.py) seen from outside: start the process, tell it what to do, watch it, end it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AgentProcess:
     """The process on the UPF, from its start until it has written its tables."""
 
     def __init__(self, config: Mapping[str, Any], arm: Arm, bed: Bed, model: Path | None, work: Path) -> None:
-        """Start it; `arm` is of any kind but none, `model` a folder of convert.write for one that classifies."""
+        """Start it. `arm` is of any kind but none. `model` is a folder of convert.write, if the arm classifies."""
         definition = Definition.of(config["features"])
         job = Job(
             arm=arm, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=bed.upf.path(work),
@@ -48,7 +48,7 @@ class AgentProcess:
         self._loaded = False
         self.pid = self._process.pid
         self.xdp_mode = xdpmode.NONE
-        """Of its program on N3, one of xdpmode.MODES; xdpmode.NONE before it was attached."""
+        """Mode of its program on N3: one of xdpmode.MODES, or xdpmode.NONE before it was attached."""
 
     def wait_until_loaded(self) -> None:
         """Return once its programs are in the kernel. Raises UserError when it ends or takes too long."""
@@ -57,22 +57,22 @@ class AgentProcess:
             self._loaded = True
 
     def attach(self) -> None:
-        """Put its program on N3: packets are seen from now on. Raises UserError when it cannot."""
+        """Attach its program to N3. Raises UserError when it cannot."""
         self.wait_until_loaded()
         self.xdp_mode = self._tell("attach")["xdp_mode"]
 
     def detach(self) -> dict[str, Any]:
-        """Take it off again, and have flows forgotten: its report so far."""
+        """Detach its program, make it forget all flows, and return its report so far."""
         return self._tell("detach")
 
     def check(self) -> None:
-        """Raise UserError, with what it said last, when it has ended."""
+        """Raise UserError, with its last words, if it has ended."""
         if self._process.poll() is not None:
             tail = self._log.read_text(errors="replace")[-2000:]
             raise UserError(f"the agent on the UPF ended early:\n{tail}", f"see {self._log}")
 
     def end(self) -> dict[str, Any]:
-        """Have it write its tables; its own report (agent.json)."""
+        """Make it write its tables, and return its own report (agent.json)."""
         self.wait_until_loaded()
         # To close its input would not do: a process that was forked meanwhile may hold the other end, too.
         self._process.tell("end")
@@ -91,7 +91,7 @@ class AgentProcess:
         return self._answer(_ANSWER_S)
 
     def _answer(self, patience_s: float) -> dict[str, Any]:
-        """The next line that it says; it says one a command."""
+        """Its next line. It answers each command with one."""
         deadline = time.monotonic() + patience_s
         while (line := self._process.hear(_LOOK_S)) is None:
             self.check()
@@ -105,7 +105,7 @@ class AgentProcess:
 
 
 def loss(report: Mapping[str, Any]) -> dict[str, float]:
-    """Events that the kernel made, against those that user space got. Takes an agent's report."""
+    """How many events the kernel made, and how many user space got. Takes an agent's report."""
     made = sum(report["counters"].get(name, 0) for name in ("event_sent", "event_lost"))
     lost = made - report["received"]
     return {"received": report["received"], "lost": lost, "rate": lost / made if made else 0.0}

@@ -1,4 +1,4 @@
-"""What an agent is told to do: the contract between whoever starts it (agentprocess.py) and the agent (agent.py)."""
+"""The job of an agent: the contract between agentprocess.py, which starts the agent, and the agent (agent.py)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The process on the UPF that measures its machine: idle CPU, packets on N3, what the classifier's process had of it.
+"""The process on the UPF that measures its machine: idle CPU, packets on N3, CPU time of the classifier's process.
 
     python -m upfml.run.meter
 
-It is asked on its standard input, a line of JSON each ({"call": method of Meter, "with": [arguments]}), and answers on
-its standard output ({"result": …} or {"error": [cause, remedy]}). `MeterProcess` is how others see it. Every time is
-the UPF's CLOCK_MONOTONIC, as the programs in its kernel read it.
+It reads requests from its standard input, a line of JSON each: {"call": method of Meter, "with": [arguments]}. It
+answers on its standard output: {"result": …} or {"error": [cause, remedy]}. Other modules use it through
+`MeterProcess`. Every time is the UPF's CLOCK_MONOTONIC, which the programs in its kernel read, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from upfml.testbed.host import Host, stop
 
 _IDLE_OVER_S = 1.0
 _PATIENCE_S = 30.0
-"""For an answer; the first waits for Python to import what it needs."""
+"""Time to wait for an answer. Before the first answer Python imports what it needs."""
 _LOOK_S = 0.5
 
 
@@ -53,13 +53,13 @@ class Meter:
         return idle_pct(before, stat.read_text())
 
     def count_run_time(self) -> None:
-        """Have the kernel count runs of BPF programs and their time, as long as the meter lives."""
+        """Make the kernel count runs of BPF programs and their time, for as long as the meter lives."""
         syscall.count_run_time()
 
     def reading(self, device: str, agent_pid: int | None) -> dict[str, Any]:
-        """Cumulative: packets that came in on N3's `device`, what the agent's process had and waited for, steal.
+        """Totals: packets received on N3's `device`, the agent's time on a CPU and waiting for one, and steal.
 
-        Beside them the time, and the CPUs' frequency now, on average (None where the kernel does not say).
+        With them the time, and the CPUs' mean frequency now (None where the kernel does not say).
         """
         with IPRoute() as ip:
             packets = ip.get_links(ifname=device)[0].get("stats64")["rx_packets"]
@@ -116,7 +116,7 @@ class MeterProcess:
 
     @contextlib.contextmanager
     def sampling(self, folder: Path, processes: Mapping[str, int]) -> Iterator[None]:
-        """Sample for the length of the block; what was sampled is in `folder` then (sampling.table)."""
+        """Sample for the length of the block. After it the samples are in `folder` (sampling.table)."""
         self._ask("begin_samples", str(self._host.path(folder)), dict(processes))
         try:
             yield

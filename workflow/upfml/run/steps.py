@@ -1,4 +1,4 @@
-"""What the run of a trace and a trial have in common: seed, traffic, waiting, labels."""
+"""Steps that a trace and a trial share: seed, traffic, waiting, labels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TEND_S = 0.1
 
 
 def trial_seed(config: Mapping[str, Any], trial: int) -> int:
-    """The seed of a trial's traffic (0: training trace): another for each trial."""
+    """The seed of a trial's traffic. Each trial has another; trial 0 is the training trace."""
     return int(config["seed"]) * 1_000_000 + trial
 
 
 def session(
     config: Mapping[str, Any], bed: Bed, *, seed: int, ladder: Path, control: Path, work: Path, duration_s: float
 ) -> Session:
-    """The traffic of a run, for `duration_s`; `ladder` and `control` are what the traffic stage made."""
+    """The traffic of a run, for `duration_s`. The traffic stage made `ladder` and `control`."""
     return Session(
         config["traffic"], seed=seed, ran=bed.ran, dn=bed.dn, ue_address=bed.ue_address, dn_address=bed.dn_address,
         ladder=ladder, control=control, workdir=work / "traffic", duration_s=duration_s,
@@ -47,7 +47,7 @@ def keep_going(seconds: float, *tend: Callable[[], None]) -> None:
 
 
 def wait_for_idle(meter: MeterProcess) -> float:
-    """How idle the UPF's machine is (%), as soon as that is enough, or when patience ends."""
+    """Wait until the UPF's machine is idle enough, or patience ends. Returns how idle it is, in %."""
     deadline = time.monotonic() + IDLE_PATIENCE_S
     while (idle := meter.idle_pct()) < IDLE_WANTED_PCT and time.monotonic() < deadline:
         pass

@@ -1,7 +1,7 @@
-"""A trace: one run on the test bed with one arm, whose every packet is kept, and everything written down.
+"""A trace: one run on the test bed with one arm that keeps every packet.
 
-The training trace (arm `capture`), and the trace on which kernel and user space are compared with the reference (arm
-`exactness`). The measured arms take turns on one test bed: trials.py.
+There are two kinds: the training trace (arm `capture`), and the trace on which studies/exactness.py compares kernel and
+user space with the reference (arm `exactness`). The measured arms do not make traces; they take turns in trials.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from upfml.testbed.bed import bed_of
 log = logging.getLogger(__name__)
 
 EXACTNESS_TRIAL = 999_999
-"""The trial of arm `exactness`: its traffic is that of no other run."""
+"""The trial number of arm `exactness`, so that no other run has its traffic."""
 _PROGRESS_S = 10
 
 
@@ -109,7 +109,7 @@ def run(
 
 
 class _Progress:
-    """Tells now and then how far a run is."""
+    """Logs from time to time how far a run is."""
 
     def __init__(self, name: str, total_s: float) -> None:
         self._name, self._total_s = name, total_s
@@ -123,7 +123,7 @@ class _Progress:
 
 
 def _write_rows(arm: Arm, work: Path, out: Path, flows: pd.DataFrame, start_ns: int, end_ns: int) -> int:
-    """Move the agent's rows into `out`; how many decisions are of flows that nobody made.
+    """Move the agent's rows into `out`. Returns how many decisions are about flows that no generator made.
 
     Rows of the measured part alone, but all of arm `exactness`: to say what a window must be, a flow's first packet has
     to be there.

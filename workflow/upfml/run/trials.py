@@ -1,12 +1,13 @@
 """The measured runs: a randomised block design. A trial is a block; every arm has one turn in it, in drawn order.
 
-A trial has traffic of its own (its seed, its N3 rate), which goes on while arms change places on N3. So what differs
-from trial to trial, and what drifts while the machine runs, hits all arms alike, and differences between arms are taken
-within trials. Agents are loaded once, for a batch of trials on one test bed; between its turns an agent is not attached
-and asleep. A turn begins with a warm-up, in which flows close the first windows after they were forgotten.
+Each trial has its own traffic (seed and N3 rate). The traffic goes on while one arm replaces another on N3. Whatever
+differs between trials, or drifts while the machine runs, therefore affects all arms alike. So differences between arms
+are taken within trials. Agents are loaded once for a batch of trials on one test bed. Between its turns an agent sleeps
+and is not attached. A turn begins with a warm-up: the agent has forgotten all flows, and they close their first
+windows.
 
-How many trials: Stein's two-stage procedure (1945, Annals of Mathematical Statistics 16): the spread within a first
-few says how many are needed for an interval of the wanted width, see `needed`.
+Stein's two-stage procedure (1945, Annals of Mathematical Statistics 16) gives the number of trials: the spread of the
+first few says how many an interval of the wanted width needs (see `needed`).
 """
 
 from __future__ import annotations
@@ -38,26 +39,26 @@ log = logging.getLogger(__name__)
 STEAL_BOUND_PCT = 1.0
 """A turn from which the hypervisor took more is marked as noisy."""
 _CHANGE_S = 0.5
-"""About what it takes to change arms; traffic is planned for as long."""
+"""About the time that a change of arms takes. The traffic is planned to last for it."""
 _LAST_SECOND_S = 0.15
 """mpstat's last second ends so much after a turn's, at most."""
 
 
 def in_batch(config: Mapping[str, Any], batch: int) -> range:
-    """The numbers of a batch's trials, from 1; batches are counted from 1, too."""
+    """The numbers of a batch's trials. Trials and batches count from 1."""
     size = config["runs"]["trials_per_batch"]
     return range((batch - 1) * size + 1, batch * size + 1)
 
 
 def order_of_arms(config: Mapping[str, Any], trial: int) -> list[Arm]:
-    """The arms in the order of their turns, drawn for this trial: drift of the machine hits no arm by its place."""
+    """The arms in the order of their turns. Each trial draws its own, so that drift of the machine favours no arm."""
     arms = list(Arms.of(config["arms"]))
     random = np.random.default_rng(steps.trial_seed(config, trial))
     return [arms[at] for at in random.permutation(len(arms))]
 
 
 def needed(differences: pd.Series[float], wanted_half_width: float) -> int:
-    """How many trials give an interval of +- `wanted_half_width` for a mean, at least as many as there are.
+    """How many trials an interval of +- `wanted_half_width` for a mean needs; at least as many as there are.
 
     Takes the values of the first trials. Stein (1945): n = (t s / d)^2, with s and the t quantile of the first stage.
     """
@@ -72,7 +73,7 @@ def enough(config: Mapping[str, Any], turns: pd.DataFrame, samples: pd.DataFrame
     """How many batches give the wanted interval, from what `metrics.gather` returns of the first ones.
 
     The interval is that of the strongest kernel arm's busy CPU less that of forwarding alone. Without these two arms
-    the first batches have to do.
+    the first batches are enough.
     """
     runs = config["runs"]
     batches, wanted = runs["batches"], runs["half_width_cpu_points"]
@@ -139,7 +140,7 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
 
 @dataclass(frozen=True)
 class _Trial:
-    """What a trial leaves, beside the agents' tables."""
+    """What a trial leaves, apart from the agents' tables."""
 
     number: int
     turns: pd.DataFrame
@@ -184,7 +185,7 @@ class _Trials:
         return _Trial(number, tables.typed(frame, tables.TURNS), traffic.flows(), traffic.report())
 
     def _turn(self, trial: int, place: int, arm: Arm, traffic: Session) -> dict[str, Any]:
-        """An arm on N3, for the warm-up and the measured part: the row of tables.TURNS, as far as a turn knows it."""
+        """Put an arm on N3 for the warm-up and the measured part. Returns what it knows of the row of tables.TURNS."""
         runs, agent = self._config["runs"], self._agents.get(arm)
         tend, processes = [traffic.tend], traffic.processes(self._bed.upf)
         if agent:
@@ -219,7 +220,7 @@ class _Trials:
 
 @dataclass(frozen=True)
 class _AgentTotals:
-    """What a turn's row holds of an agent's report; cumulative."""
+    """The totals of an agent's report that a turn's row holds."""
 
     received: int = 0
     lost: int = 0
@@ -235,7 +236,7 @@ class _AgentTotals:
 
 
 def noise(turn: Mapping[str, Any] | pd.Series[Any]) -> str:
-    """Why a turn (a row of tables.TURNS) is to be doubted; empty when it is not."""
+    """Why a turn (a row of tables.TURNS) is noisy. Empty if it is not."""
     reasons = []
     if turn["idle_before_pct"] < IDLE_WANTED_PCT:
         reasons.append(f"{turn['idle_before_pct']:.0f} % idle before the trial")

@@ -1,4 +1,4 @@
-"""Questions to the programs and to the runs. Each is a module or a package here, and ends in a table or a JSON file.
+"""Studies: each is a module or package that answers one question about the programs or runs, in a table or JSON file.
 
 It imports base, arms, bpf, packets, model, reference, classify, testbed, traffic, replay and run.
 """

@@ -1,7 +1,7 @@
-"""Whether kernel, user space and scikit-learn say the same as the reference, window by window and bit for bit.
+"""Whether kernel, user space and scikit-learn agree with the reference, window by window and bit for bit.
 
-Compared on identical packets: those of a live run whose every packet was kept (arm `exactness`), and those of the
-training trace, replayed. The reference is reference/windows.py and reference/forest.py.
+All get identical packets: those of a live run that kept every packet (arm `exactness`), and those of the replayed
+training trace. The reference is reference/windows.py and reference/forest.py.
 """
 
 from __future__ import annotations

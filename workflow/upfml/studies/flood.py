@@ -1,8 +1,8 @@
 """What a full flow table costs: a recorded trace through the classifier, with a flood of new flows poured into it.
 
 Each flow of the flood is a single packet with a 5-tuple of its own, as a scan or a spoofed attack makes them. Flows of
-the trace keep sending, so a table that forgets the longest silent flow first need not lose one. How far the kernel's
-LRU, an approximation with per-CPU lists and second chances, falls short of that is measured against an ideal LRU.
+the trace keep sending, so a table that forgets the longest silent flow first need not lose one. The kernel's LRU only
+approximates that, with per-CPU lists and second chances. The study compares it with an exact LRU.
 """
 
 from __future__ import annotations

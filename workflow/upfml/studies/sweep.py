@@ -1,7 +1,7 @@
 """One point of the sweep: the same windows through scikit-learn, the shared library and the kernel.
 
-The recorded training trace is replayed through the point's in-kernel classifier; accuracy is on the windows of the
-random split's test side. A forest that the verifier refuses is a row, too.
+The point's in-kernel classifier replays the recorded training trace. Accuracy is that on the test windows of the random
+split. A forest that the verifier refuses has a row, too.
 """
 
 from __future__ import annotations

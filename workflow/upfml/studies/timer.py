@@ -1,6 +1,6 @@
-"""What a reading of the clock costs where times are taken: in an XDP program, in C, in Python.
+"""The cost of reading the clock in an XDP program, in C and in Python.
 
-Every time between two stamps has one reading in it, so no part is shorter than that.
+Every time between two stamps includes one reading, so no part is shorter than that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tables that README.md, ARTIFACT.md and the manual show of a finished run, each a block by its name.
 
-In: the folder results/ of that run. Out: Markdown. What the run's own pages say is taken from them, word by word. A
-block whose files are not there (a benchmark, other kernels) cannot be made, and is left out.
+In: the folder results/ of that run. Out: Markdown. Text from the run's own pages is quoted word by word. A block is
+left out if its files are missing (a benchmark, other kernels).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _LATENCY_WORDS = {
     "inference": ("trees alone", "features ready → class"),
     "features_and_inference": ("features and trees", "classifier starts → class"),
     "arrival_to_label": ("arrival to class", "packet at XDP → the classifier knows the class"),
-    "arrival_to_user_space": ("arrival to user space", "packet at XDP → a Python process knows the class"),
+    "arrival_to_user_space": ("arrival to user space", "packet at XDP → a process in user space knows the class"),
 }
 
 

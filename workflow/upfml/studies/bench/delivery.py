@@ -1,10 +1,14 @@
-"""What it costs to classify a packet and to tell user space, by how events are delivered (upfml/bpf/delivery.py).
+"""The cost of classifying a packet and telling user space, for each way to deliver events (upfml/bpf/delivery.py).
 
-Every packet is classified. Decisions go to a reader on another CPU that does nothing but take them: by perf buffers,
-which wake it for every event, as in the paper; by a ring with several delays; and by a ring only when they change the
-flow's class, which stays the same here. The classifier runs in bursts (BPF_PROG_TEST_RUN's own time), pinned, the
-deliveries in turns; what comes before the inference, measured beside it by bpf/bench.h's bench_statistics, is taken
-off. Between bursts everything is read, so that nothing should be lost.
+Every packet is classified. A reader on another CPU does nothing but take decisions. They reach it in one of these ways:
+
+- by perf buffers, which wake it for every event, as in the paper;
+- by a ring, with several delays;
+- by a ring, but only if they change the flow's class. Here the class never changes.
+
+The classifier runs in bursts on one CPU, and the ways take turns. Times are BPF_PROG_TEST_RUN's own. bench_statistics
+of bpf/bench.h measures what comes before the inference, and that is subtracted. The reader empties the buffers between
+bursts, so nothing should be lost.
 """
 
 from __future__ import annotations

@@ -8,12 +8,16 @@ turns, pinned to one CPU; a number is the median over the turns. Inputs come one
 - `shuffled`: the same windows in a drawn order;
 - `hardest`: each feature drawn from the forest's thresholds on it, so that every node is a toss-up.
 
-In the kernel a time is BPF_PROG_TEST_RUN's own, and net of a program that does everything but the inference: takes the
-next input into the scratchpad and keeps a class for it (bpf/bench.h). In user space the C that the kernel's was made of
-is called in a loop in C, net of the empty loop (`gcc-O2`, `gcc-O3`), and from Python (`ctypes`), net of an empty loop
-there. `tl2cgen` is the C that treelite and tl2cgen make of the forest, with gcc -O2 in the same loop; its features are
-floating-point numbers, converted beforehand. `sklearn` is forest.predict of one row. These are times on the CPU: a test
-run, too, stops its clock for others.
+In the kernel, times are BPF_PROG_TEST_RUN's own. A program that does everything but the inference (bpf/bench.h) is
+subtracted: it takes the next input into the scratchpad and keeps a class for it. In user space, there are these:
+
+- `gcc-O2`, `gcc-O3`: the C from which the kernel's program is made, called in a loop in C, less an empty loop;
+- `ctypes`: the same C, called in a loop in Python, less an empty loop;
+- `tl2cgen`: the C that treelite and tl2cgen make of the forest, with gcc -O2 in the loop in C. Its features are
+  floating-point numbers, which were converted beforehand;
+- `sklearn`: forest.predict of one row.
+
+All are times on the CPU: a test run, too, stops its clock while others run.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """What the lock on a flow costs (bpf/include/flowlock.h; tests/bpf/test_flow_table.py shows what it prevents).
 
-The whole classifier on packets of one flow, compiled with and without the lock, by BPF_PROG_TEST_RUN's own clock, the
-variants taken in turns: on one CPU, and on two that contend for the flow. Two alternatives were ruled out before: a
-flow's state for each CPU, merged, cannot be exact, as an IAT lies between two packets that two CPUs may have seen;
-steering a flow to one CPU takes a cpumap in XDP, so a wake-up a packet.
+The whole classifier takes packets of one flow, compiled with the lock and without it. The variants take turns, on one
+CPU and on two that contend for the flow. BPF_PROG_TEST_RUN's own clock times them. Two alternatives were ruled out:
+
+- to keep a flow's state on each CPU and merge it is not exact: two CPUs may see the two packets of an IAT;
+- to steer a flow to one CPU needs a cpumap in XDP, which wakes a process for each packet.
 """
 
 from __future__ import annotations

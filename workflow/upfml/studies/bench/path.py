@@ -1,7 +1,7 @@
-"""What each step of a packet's way costs, from a program that does nothing to a decision that is delivered.
+"""The cost of each step of a packet's path, from a program that does nothing to a decision that is delivered.
 
-The steps are the classifier's own functions, in programs that stop after one of them (bpf/bench.h), on real clocks,
-each packet another flow's:
+The steps are the classifier's own functions, on real clocks. Each program stops after one of them (bpf/bench.h). Each
+packet belongs to another flow:
 
 - `pass`: XDP_PASS alone;
 - `clock`: the packet's arrival;
@@ -11,11 +11,11 @@ each packet another flow's:
 - `classify`: the engine, without delivery; the time at which features were ready is read here;
 - `deliver`: the time of the label, and the event into its ring. Nobody waits for it; the ring is emptied in between.
 
-Three ways to be classified (section `classify` of the configuration): every packet; a window when it closes, which is
-one packet in _WINDOW_PACKETS; and the same with only changes told, where a flow is settled and nothing is sent.
+There are three ways to classify (section `classify` of the configuration): every packet; a window when it closes, which
+is one packet in _WINDOW_PACKETS; and the same, but sending only changes. There the flow is settled, so nothing is sent.
 
-Times are BPF_PROG_TEST_RUN's own, net of what makes the packet another flow's, medians over turns in which the steps
-take turns, pinned to one CPU.
+Times are BPF_PROG_TEST_RUN's own, less the work that makes the packet belong to another flow. They are medians over
+turns of the steps, on one CPU.
 """
 
 from __future__ import annotations

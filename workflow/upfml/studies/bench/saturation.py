@@ -1,10 +1,10 @@
 """Packets per second that the live UPF forwards at saturation: with no program on N3, with XDP_PASS, with each engine.
 
-GTP-U packets of some flows come to N3 faster than the UPF can take them (traffic/injector). They are counted
-where they arrive at the data network, which discards them. Arms take turns of a fraction of a second, in drawn order,
-so that what a busy machine or its hypervisor takes away hits all alike; `over_pass` is against XDP_PASS in the same
-round. For that every arm has a test bed of its own, set up beforehand, of which all but one are silent. Which bed it is
-does not show: two arms without a program differed by 0.7 % over 40 rounds in which single turns differed threefold.
+GTP-U packets of some flows come to N3 faster than the UPF can take them (traffic/injector). They are counted where they
+arrive at the data network, which discards them. Arms take turns of a fraction of a second, in drawn order. So a busy
+machine or its hypervisor slows all of them alike. `over_pass` is relative to XDP_PASS in the same round. Every arm has
+its own test bed, set up beforehand; all but one are silent. The choice of bed makes no visible difference: two arms
+without a program differed by 0.7 % over 40 rounds, in which single turns differed threefold.
 
 The UPF's thread (traffic/injector/bed.py) has one CPU to itself; generator, readers of decisions and this process have
 the others.

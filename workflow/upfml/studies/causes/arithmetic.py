@@ -1,7 +1,7 @@
 """Packets → windows → features under every clock and arithmetic that the study compares, all packets at once.
 
-With the clock `flow`, whole IATs and the population variance these are features.py's integers, to the bit; the others
-are what training and kernel of the paper's authors do instead (their public code, see study.CAUSES).
+With the clock `flow`, whole IATs and the population variance, these are features.py's integers, bit for bit. The other
+variants do what the authors' training and kernel do instead (their public code, see study.CAUSES).
 """
 
 from __future__ import annotations

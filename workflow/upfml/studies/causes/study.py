@@ -1,11 +1,11 @@
 """What each cause costs: every window classified by a forest that was not trained on it, under each chain.
 
-Cross-validation: FOLDS folds of the flow clock's windows, stratified by class (`random`, the paper's kind of split) or
-with no flow on both sides (`grouped`). Windows of another clock, and packets, take the fold of the flow-clock window in
-which they begin. One forest's noise exceeds most effects, so all is repeated with other folds and forests. Intervals
-are a cluster bootstrap: flows are drawn with replacement within each class, and repetitions too; the difference of two
-chains is taken on the same draws (Efron and Tibshirani 1993, chapters 8 and 13). Forests are not trained anew for a
-draw.
+Cross-validation has FOLDS folds of the flow clock's windows. They are stratified by class (`random`, the paper's kind
+of split), or keep each flow on one side (`grouped`). Windows of another clock, and packets, take the fold of the
+flow-clock window in which they begin. One forest's noise exceeds most effects, so everything is repeated with other
+folds and forests. Intervals are a cluster bootstrap: it draws flows with replacement within each class, and
+repetitions, too. The difference of two chains uses the same draws (Efron and Tibshirani 1993, chapters 8 and 13).
+Forests are not trained again for a draw.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Does the forest generalise? Its decisions, and the baselines', on traffic of scenarios that it was not trained on.
+"""Does the forest generalise? Scores its decisions, and the baselines', on scenarios that it was not trained on.
 
 In: the packets of each scenario (run/trace.py, arm `capture`) and the true classes from their generators. Windows are
-those of the training (windows.py), the forest is scikit-learn's; exactness.py shows that the kernel decides as it does.
-Scenario HELD_OUT stands beside them: windows of the training trace that were kept from training at random.
+made as for training (windows.py). The forest is scikit-learn's; exactness.py shows that the kernel decides alike.
+Scenario HELD_OUT is for comparison: windows of the training trace that were kept from training at random.
 
-Intervals are a cluster bootstrap: whole flows are drawn with replacement, within each class, for windows of one flow
-resemble each other (Efron and Tibshirani 1993, chapter 8). They are of this forest on other flows of the scenario. What
-other training flows would change is told apart: by forests retrained on draws of the training flows. Applications of
-neither class count in no accuracy.
+Intervals are a cluster bootstrap. It draws whole flows with replacement within each class, because windows of one flow
+resemble each other (Efron and Tibshirani 1993, chapter 8). They show what other flows of the scenario would change for
+this forest. Forests retrained on draws of the training flows show what other training flows would change. Accuracy
+leaves out applications of neither class.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""Turns of the arms under load: packets a second, flows, or the period of flows, one of them swept at a time.
+"""Turns of the arms under load. A sweep varies one thing: packets a second, flows, or the period of flows.
 
-The generator (traffic/injector) sends small GTP-U packets by the clock. What arrives at the data network is counted
-there. All arms take turns on one test bed, in an order drawn anew for each value and round. A turn begins with flows
-that nobody knows and ends when every flow has sent its packets and every event has been read: so what is lost is
-counted over all of it, while CPU and latency are those of its steady part.
+The generator (traffic/injector) sends small GTP-U packets by the clock. The data network counts what arrives. All arms
+take turns on one test bed, in an order that is drawn anew for each value and round. A turn begins with unknown flows.
+It ends when every flow has sent its packets and every event has been read. Losses are counted over the whole turn; CPU
+and latency are those of its steady part.
 
-The first CPU is the generator's, and this process's. The others are the UPF's: of the thread that receives N3, and of
-the agent, which decides in user space or reads what was decided. So an arm has the same machine whatever it does, and
-breaks where the sum of its work is too much for that. The thread is SCHED_FIFO: packets go before processes, as in
-softirq they do.
+The generator and this process have the first CPU. The UPF has the others: for the thread that receives N3, and for the
+agent, which decides in user space or reads the kernel's decisions. So every arm has the same machine, and breaks where
+all its work together is too much for it. The thread is SCHED_FIFO: packets go before processes, as they do in softirq.
 """
 
 from __future__ import annotations
