@@ -62,9 +62,9 @@ docs: setup ## render the manual, docs/, into .cache/site/index.html
 	NO_MKDOCS_2_WARNING=1 mkdocs build
 
 pictures: setup ## put a finished run's figures and numbers, and the workflow's picture, into README.md and docs/
+	python -m upfml.report.manual
 	cp figures/*.png docs/pictures/
 	snakemake all --rulegraph dot | dot -Tpng -Gdpi=70 -o docs/pictures/rulegraph.png
-	python -m upfml.report.manual
 
 clean: ## remove results/ and figures/
 	rm -rf results figures

@@ -14,6 +14,7 @@ import yaml
 from upfml.base import files, tables
 from upfml.packets.features import Definition
 from upfml.reference import windows as reference
+from upfml.report.manual import __main__ as pictures
 from upfml.report.manual import blocks, configuration, outputs, run, window
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +105,7 @@ def a_run(folder: Path, *, without: str = "") -> Path:
     sweeps = {"period": {"unit": "ms", "arms": period, "not_offered": []}}
     files.write_json({"limit_pct": 0.1, "sweeps": sweeps}, folder / "load/breaks.json")
     record = {"git_commit": "0123456789abcdef", "git_changes": False, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18"}
-    record |= {"xdp_modes": ["native"], "start": "2026-01-02T00:00:00+00:00"}
+    record |= {"note": None, "xdp_modes": ["native"], "start": "2026-01-02T00:00:00+00:00"}
     files.write_json(record, folder / "provenance.json")
     return folder
 
@@ -120,6 +121,18 @@ def test_the_answer_is_what_the_run_says(tmp_path: Path) -> None:
     assert rows[-1][1:3] == ["holds 1", "breaks at 1"]
     assert "| period, ms | `native` | 5 | 1 | 12.3 % of events |" in made["load"]
     assert "run of 2026-01-02: commit 0123456789ab, 2 CPUs (AMD EPYC), Linux 6.18" in made["answer"]
+
+
+def test_the_tables_of_a_quick_run_stay_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = a_run(tmp_path / "results")
+    record = files.read_json(folder / "provenance.json") | {"note": "quick run: too short for conclusions"}
+    files.write_json(record, folder / "provenance.json")
+    (tmp_path / "README.md").write_text("<!-- run: answer -->\n<!-- /run -->\n")
+    monkeypatch.chdir(tmp_path)
+    assert pictures.main() == 1
+    assert "the run in results/ is marked: quick run" in capsys.readouterr().err
 
 
 def test_a_run_without_an_arm_says_so(tmp_path: Path) -> None:

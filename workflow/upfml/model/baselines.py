@@ -15,7 +15,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeClassifier
 
 from upfml.base import files, tables
 from upfml.base.classes import CLASS_NAMES
@@ -36,6 +35,10 @@ class Baselines:
     @classmethod
     def fit(cls, windows: pd.DataFrame, split: str, features: Sequence[str] = tables.FEATURES) -> Self:
         """Fit both on the windows whose column `split` says train; the threshold is of one of `features`."""
+        from sklearn.tree import (
+            DecisionTreeClassifier,  # takes half a second, and most who come here only read baselines
+        )
+
         rows = windows[windows[split] == "train"]
         labels = rows["label"].to_numpy()
         larger = int(np.bincount(labels).argmax())

@@ -1,4 +1,4 @@
-"""What `make pictures` runs after it copied the figures: a finished run's tables go into README.md, ARTIFACT.md, docs/.
+"""What `make pictures` runs before it copies the figures: tables of a finished run go into README.md, ARTIFACT.md, docs/.
 
 python -m upfml.report.manual, in the project's folder.
 """
@@ -8,14 +8,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from upfml.base import files
 from upfml.report.manual import blocks, run
 
 
 def main() -> int:
-    """Fill every block that the run can fill, and say which it cannot. Exit status 1 when there is no run at all."""
+    """Fill every block that the run can fill, and say which it cannot.
+
+    Exit status 1 when there is no run at all, or one that is marked (config.yaml: note), as a quick one is.
+    """
     results = Path("results")
     if not (results / "provenance.json").is_file():
         print("error: there is no finished run in results/ (remedy: make all)", file=sys.stderr)
+        return 1
+    if note := files.read_json(results / "provenance.json")["note"]:
+        print(f"error: the run in results/ is marked: {note} (remedy: make all)", file=sys.stderr)
         return 1
     made, wanting = run.texts(results)
     for path in [Path("README.md"), Path("ARTIFACT.md"), *sorted(Path("docs").rglob("*.md"))]:
