@@ -292,7 +292,7 @@ def load_claim(breaks: Mapping[str, Any]) -> Claim:
         "The kernel's classifier holds at a load at which user space's breaks",
         verdict,
         f"An arm breaks where its median turn loses more than {breaks['limit_pct']:g} % of packets (beyond what "
-        "forwarding alone loses), of events or of decisions. What broke first at which of the values tried: "
+        "forwarding alone loses), of events or of decisions. Where arms broke, of the values tried: "
         f"{'; '.join(broken)}.",
     )
 
