@@ -21,6 +21,7 @@ _APART = ("test_rules",)
 """Files whose tests share nothing and take long, so that any worker may have any of them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its folder; with `pytest -n`, those of a file stay together, and those of the test beds."""
     for item in items:
