@@ -1,4 +1,4 @@
-"""What `make pictures` runs before it copies the figures: tables of a finished run go into README.md, ARTIFACT.md, docs/.
+"""What `make pictures` runs before it copies the figures: a run's tables go into README.md, ARTIFACT.md and docs/.
 
 python -m upfml.report.manual, in the project's folder.
 """
