@@ -80,8 +80,10 @@ class Flow:
         window = (self.last_ns - self._first_ns) // definition.window_ns
         if window != self._window:
             if self._iats:
-                closed = self.running()
-                self._previous = self._statistics()
+                statistics = self._statistics()
+                if self._previous is not None:
+                    closed = self._window_of(statistics, self._previous)
+                self._previous = statistics
             self._begin(window)
         self._packets += 1
         if self._iats == WINDOW_IATS_MAX:
@@ -100,7 +102,10 @@ class Flow:
         """The running window so far, when an earlier one has closed (arms `-packet`)."""
         if self._previous is None:
             return None
-        return ClosedWindow(self._window, self._packets, self._statistics() + self._previous)
+        return self._window_of(self._statistics(), self._previous)
+
+    def _window_of(self, statistics: tuple[int, int], previous: tuple[int, int]) -> ClosedWindow:
+        return ClosedWindow(self._window, self._packets, statistics + previous)
 
     def _statistics(self) -> tuple[int, int]:
         n, total = self._iats, self._iat_sum
