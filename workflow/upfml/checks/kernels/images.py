@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from upfml.base.cache import FOLDER
 from upfml.base.errors import UserError
 
-IMAGES = Path(__file__).parents[4] / ".cache" / "kernels"
+IMAGES = FOLDER / "kernels"
 SUITES = {
     "5.10": ("bullseye", "bullseye-security"),
     "6.1": ("bookworm", "bookworm-security"),
