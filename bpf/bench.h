@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Programs that the benchmarks run (BPF_PROG_TEST_RUN), compiled with the classifier whose parts they call:
- * upfml/studies/bench/programs.py puts this file in the place of the model's engine.h, which is timed_engine.h here. Decisions are
- * not delivered; their classes stay in bench_answers.
+ * upfml/studies/bench/programs.py puts this file in the place of the model's engine.h, which is timed_engine.h here.
+ * Decisions are not delivered; their classes stay in bench_answers.
  *
  * A test run repeats one packet, and a processor learns by heart what it is given again and again. So a program here
  * takes another input, or makes the packet another flow's, at each run; the like with nothing behind it says what that

@@ -4,10 +4,10 @@
  * packet -> flow -> window -> features -> engine -> decision event.
  *
  * Comes with: MODEL_CLASSES, MODEL_FEATURES and the forest (forest.h) and the choice of engine (engine.h), both made by
- * upfml/model/convert.py; CLASSIFY_PACKETS when every packet is classified on the running window (as the authors' code does)
- * rather than every window once, when it closes; EMIT_CHANGES when user space is to be told only of decisions that change
- * a flow's class; STAMP_STEPS when the steps of a packet's way are to be told apart; HAND_OUT_PACKETS when user space is to see every packet, too, so that both can be compared on the same
- * ones.
+ * upfml/model/convert.py; CLASSIFY_PACKETS when every packet is classified on the running window (as the authors' code
+ * does) rather than every window once, when it closes; EMIT_CHANGES when user space is to be told only of decisions
+ * that change a flow's class; STAMP_STEPS when the steps of a packet's way are to be told apart; HAND_OUT_PACKETS when
+ * user space is to see every packet, too, so that both can be compared on the same ones.
  */
 #include <uapi/linux/bpf.h>
 #include "include/n3.h"

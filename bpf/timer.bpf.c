@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a reading of the clock takes in the kernel: two programs that differ by TIMER_READINGS of them (upfml/studies/timer.py).
+ * What a reading of the clock takes in the kernel: two programs that differ by TIMER_READINGS of them
+ * (upfml/studies/timer.py).
  */
 #include <uapi/linux/bpf.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All trees in the classifier itself: no tail call. forest_votes.h (upfml/model/engines/inline.py) has forest_votes, which adds
- * up what the trees say.
+ * All trees in the classifier itself: no tail call. forest_votes.h (upfml/model/engines/inline.py) has forest_votes,
+ * which adds up what the trees say.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The forest as data: the same programs for every forest of as many classes. upfml/model/engines/table.py makes the tables and
- * says what is in them.
+ * The forest as data: the same programs for every forest of as many classes. upfml/model/engines/table.py makes the
+ * tables and says what is in them.
  *
  * A feature becomes its rank among the thresholds that the forest has for it, by binary search. From the ranks on there
  * are two forms:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The paper's engine (algorithm 1): the trees divided over programs that tail-call each other, votes in the
- * scratchpad, the class with the most at the end. forest_parts.h has the parts (upfml/model/engines/tailcall.py): FOREST_PARTS
+ * The paper's engine (algorithm 1): the trees divided over programs that tail-call each other, votes in the scratchpad,
+ * the class with the most at the end. forest_parts.h has the parts (upfml/model/engines/tailcall.py): FOREST_PARTS
  * programs forest_part_0, ... which add their trees' votes and call part_end.
  */
 #pragma once

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What became of an event on its way to user space. Programs have their own output, as BCC knows map operations only where
- * they stand: a ring buffer of RING_PAGES where that is defined (upfml/bpf/delivery.py), or perf buffers, as in the paper.
+ * What became of an event on its way to user space. Programs have their own output, as BCC knows map operations only
+ * where they stand: a ring buffer of RING_PAGES where that is defined (upfml/bpf/delivery.py), or perf buffers, as in
+ * the paper.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What goes to user space. upfml/bpf/events.py has the same layouts as numpy types; a member that is elsewhere there stops
- * the compiler (upfml/base/layout.py). Times are CLOCK_MONOTONIC, ns.
+ * What goes to user space. upfml/bpf/events.py has the same layouts as numpy types; a member that is elsewhere there
+ * stops the compiler (upfml/base/layout.py). Times are CLOCK_MONOTONIC, ns.
  */
 #pragma once
 

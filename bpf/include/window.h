@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A flow's windows and the features of a window, by the one definition (upfml/packets/features.py says the same in Python):
- * window k covers [k*W, (k+1)*W) of the flow's clock, which starts at its first packet; an IAT counts in the window in
- * which its packet arrives; a window closes when the first packet of a later window arrives; one without an IAT is
- * skipped. Integers only, rounded down from the exact rational value.
+ * A flow's windows and the features of a window, by the one definition (upfml/packets/features.py says the same in
+ * Python): window k covers [k*W, (k+1)*W) of the flow's clock, which starts at its first packet; an IAT counts in the
+ * window in which its packet arrives; a window closes when the first packet of a later window arrives; one without an
+ * IAT is skipped. Integers only, rounded down from the exact rational value.
  *
  * WINDOW_NS and IAT_UNIT_NS come from the configuration. Who changes a flow's state holds its lock (flowlock.h).
  */

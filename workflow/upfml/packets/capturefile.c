@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fast half of capturefile.py: packets of a capture, as libpcap reads them, into a batch of Ethernet frames (batch.h).
+ * The fast half of capturefile.py: packets of a capture, as libpcap reads them, into a batch of Ethernet frames
+ * (batch.h).
  *
  * Other link layers get an Ethernet header in place of their own. In plain mode, IP is put into the tunnel in which the
  * programs in the kernel look for it: `tunnel` before it, with the lengths that belong there.

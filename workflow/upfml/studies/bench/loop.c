@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A forest in user space, called in a loop, one sample after another, and the loop alone: model.h (upfml/model/convert.py), or
- * with TL2CGEN main.c and header.h, as tl2cgen writes them, whose features are floating-point numbers. FEATURES is their
- * number.
+ * A forest in user space, called in a loop, one sample after another, and the loop alone: model.h
+ * (upfml/model/convert.py), or with TL2CGEN main.c and header.h, as tl2cgen writes them, whose features are
+ * floating-point numbers. FEATURES is their number.
  */
 #include <stddef.h>
 #include <stdint.h>
