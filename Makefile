@@ -10,16 +10,18 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: all quick test test-quick setup kernels venv lint lock report archive redraw docs pictures clean help
 
 # With a preset: make CONFIG=presets/paper.yaml, make report CONFIG=presets/quick.yaml
-SNAKEMAKE = snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+SNAKEMAKE = snakemake --cores $(CORES)
+# Comes last: whatever follows --configfile is a file to Snakemake.
+WITH_CONFIG = $(if $(CONFIG),--configfile $(CONFIG))
 # The report includes the benchmarks if they exist.
 REPORTED = all $(if $(wildcard figures/bench_saturation.png),bench)
 
 all: setup ## run the whole experiment: figures/ and results/ (the default)
-	$(SNAKEMAKE) all
+	$(SNAKEMAKE) all $(WITH_CONFIG)
 
 quick: CONFIG = presets/quick.yaml
 quick: setup ## the same within minutes, too short for conclusions: every figure says so
-	$(SNAKEMAKE) all
+	$(SNAKEMAKE) all $(WITH_CONFIG)
 
 test: setup ## run every test (as root)
 	$(PYTEST)
@@ -49,11 +51,12 @@ lock: ## renew envs/requirements.lock from envs/requirements.in (needs uv)
 		--no-header envs/requirements.in --output-file envs/requirements.lock
 
 report: setup ## make results/report.html from a finished run: one file for any browser
-	$(SNAKEMAKE) $(REPORTED)
-	$(SNAKEMAKE) $(REPORTED) --report results/report.html --report-stylesheet workflow/report/report.css
+	$(SNAKEMAKE) $(REPORTED) $(WITH_CONFIG)
+	$(SNAKEMAKE) $(REPORTED) --report results/report.html --report-stylesheet workflow/report/report.css \
+		$(WITH_CONFIG)
 
 archive: report ## pack a finished run into results/archive.zip, an RO-Crate
-	$(SNAKEMAKE) archive
+	$(SNAKEMAKE) archive $(WITH_CONFIG)
 
 redraw: venv ## in an unpacked archive: draw its figures again into redrawn/; needs no root
 	PYTHONPATH=workflow snakemake --cores $(CORES) --forceall --snakefile workflow/redraw.smk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,28 @@ def test_commands_with_a_preset_are_as_snakemake_reads_them(tmp_path: Path) -> N
     for words in commands:
         planned = snakemake(tmp_path, "--dry-run", *words)
         assert jobs(planned)["total"] > 1
+
+
+def started_by_make(*words: str) -> list[str]:
+    """Snakemake's command lines in the recipe of a target."""
+    make = ["make", "--dry-run", "--assume-old=setup", "--assume-old=report", *words]
+    recipe = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [line for line in recipe.replace("\\\n", " ").splitlines() if line.startswith("snakemake ")]
+
+
+@pytest.mark.parametrize("words", [("all",), ("quick",), ("all", "CONFIG=presets/paper.yaml")])
+def test_what_make_starts_is_as_snakemake_reads_it(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "presets").symlink_to(ROOT / "presets")
+    (command,) = started_by_make(*words)
+    assert jobs(snakemake(tmp_path, "--dry-run", *shlex.split(command)[1:]))["classify"] >= 1
+
+
+@pytest.mark.parametrize("target", ["all", "report", "archive"])
+def test_a_preset_given_to_make_comes_last(target: str) -> None:
+    preset = "presets/paper.yaml"
+    commands = started_by_make(target, f"CONFIG={preset}")
+    assert commands
+    assert all(shlex.split(command)[-2:] == ["--configfile", preset] for command in commands)
 
 
 def test_the_sweep_follows_the_configuration(tmp_path: Path) -> None:
