@@ -1,18 +1,20 @@
 """What changes, runs again; nothing else does: for every key of the configuration and for every source file.
 
-A rule runs again when its parameters, its inputs or its outputs change. They are read from the workflow itself, once for
-each key that is changed. That Snakemake acts on it is tested in tests/e2e/test_reruns.py.
+A rule runs again when its parameters, its inputs or its outputs change. They are read from the workflow itself, once
+for each key that is changed. That Snakemake acts on it is tested below, on a finished run whose files are empty.
 """
 
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import yaml
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
@@ -73,7 +75,6 @@ EVERY_APPLICATION = {
 }
 SCENARIO_BASE = {"generalise": {"scenarios": [{"name": "all", "applications": EVERY_APPLICATION}]}}
 SSH_BASE = {"testbed": {"kind": "ssh", "machines": MACHINES}}
-SCENARIO = {"generalise_run", "generalise_judge"}
 MACHINE = {"check_machines", *ON_THE_BED, *ON_THE_UPF}
 
 KEYS: dict[str, tuple[Any, set[str]]] = {
@@ -255,3 +256,132 @@ def _described(rule: Any, asked: list[SimpleNamespace]) -> str:
     }
     files = [[str(path) for path in paths if not callable(path)] for paths in (rule.input, rule.output)]
     return repr((params, files))
+
+
+Read = Callable[[Mapping[str, Any]], Rules]
+
+
+@pytest.fixture(scope="module")
+def rules_under(tmp_path_factory: pytest.TempPathFactory) -> Read:
+    """Reads the rules under a configuration, those of one configuration once."""
+    folder = tmp_path_factory.mktemp("rules")
+    for name in ("one.pcap", "other.pcap"):
+        (folder / name).write_text(name)
+    known: dict[str, Rules] = {}
+
+    def read(config: Mapping[str, Any]) -> Rules:
+        if repr(config) not in known:
+            known[repr(config)] = Rules(folder, config)
+        return known[repr(config)]
+
+    return read
+
+
+def test_every_key_has_a_row() -> None:
+    rows = {
+        *KEYS,
+        *SSH_KEYS,
+        *(f"generalise.scenarios.{key}" for key in SCENARIO_KEYS),
+        *(f"replay.{key}" for key in REPLAY_KEYS),
+    }
+    assert rows == set(leaves(SCHEMA))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_makes_run_again_what_depends_on_it(rules_under: Read, key: str) -> None:
+    value, expected = KEYS[key]
+    other = changed(CONFIG, key, value)
+    if key == "testbed.kind":
+        other = merged(other, SSH_BASE)
+    assert rules_under(CONFIG).against(rules_under(other)) == expected
+
+
+@pytest.mark.parametrize("key", SSH_KEYS)
+def test_a_machine_makes_run_again_what_is_measured_there(rules_under: Read, key: str) -> None:
+    base = merged(CONFIG, SSH_BASE)
+    assert rules_under(base).against(rules_under(changed(base, key, SSH_KEYS[key]))) == MACHINE
+
+
+@pytest.mark.parametrize("key", SCENARIO_KEYS)
+def test_a_scenario_makes_run_again_its_capture_and_the_judgement(rules_under: Read, key: str) -> None:
+    base = merged(CONFIG, SCENARIO_BASE)
+    other = changed(base, f"generalise.scenarios.{key}", SCENARIO_KEYS[key])
+    # Under another name it is another job of the same rule.
+    expected = {"generalise_judge", "page_of_benchmarks"} if key == "name" else {"generalise_run", "generalise_judge"}
+    assert rules_under(base).against(rules_under(other)) == expected
+
+
+@pytest.mark.parametrize("key", REPLAY_KEYS)
+def test_another_capture_is_replayed(rules_under: Read, key: str) -> None:
+    base = {**CONFIG, "replay": [{"file": "one.pcap", "label": "eMBB"}]}
+    assert rules_under(base).against(rules_under(changed(base, f"replay.{key}", REPLAY_KEYS[key]))) == {"replay"}
+
+
+def test_a_capture_is_known_by_its_content(tmp_path: Path) -> None:
+    """Also when the new one is older."""
+    config = {**CONFIG, "replay": [{"file": "trace.pcap", "label": "eMBB"}]}
+    trace = tmp_path / "trace.pcap"
+    trace.write_bytes(b"one")
+    before = Rules(tmp_path, config)
+    os.utime(trace)
+    assert before.against(Rules(tmp_path, config)) == set()
+    trace.write_bytes(b"two")
+    os.utime(trace, (1, 1))
+    assert before.against(Rules(tmp_path, config)) == {"replay"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("runs.turn_s", 3.0),
+        ("runs.warmup_s", 1.50),
+        ("capture.duration_s", 90.0),
+        ("model.max_depth", [3.0, 5.0, 10.0, 15.0]),
+        ("model.deployed", {"n_estimators": 10, "max_depth": 10}),
+        ("arms", upfml_config.normalised(CONFIG)["arms"]),
+    ],
+)
+def test_the_same_in_other_words_changes_nothing(rules_under: Read, key: str, value: Any) -> None:
+    assert rules_under(CONFIG).against(rules_under(changed(CONFIG, key, value))) == set()
+
+
+def test_the_order_of_keys_changes_nothing(rules_under: Read) -> None:
+    backwards = dict(reversed(CONFIG.items()))
+    assert rules_under(CONFIG).against(rules_under(backwards)) == set()
+
+
+def test_a_default_that_is_written_out_changes_nothing(rules_under: Read) -> None:
+    base = {**CONFIG, "replay": [{"file": "one.pcap", "label": "eMBB"}]}
+    assert rules_under(base).against(rules_under(changed(base, "replay.plain", False))) == set()
+
+
+@pytest.mark.parametrize(
+    ("engine", "key", "value", "expected"),
+    [
+        ("tailcall", "convert.division", 3, {"convert", *ENGINES_BENCH}),
+        ("table", "convert.division", 3, ENGINES_BENCH),
+    ],
+)
+def test_an_engine_has_settings_of_its_own(
+    rules_under: Read, engine: str, key: str, value: Any, expected: set[str]
+) -> None:
+    base = changed(CONFIG, "classify.engine", engine)
+    assert rules_under(base).against(rules_under(changed(base, key, value))) == expected
+
+
+def test_arms_that_are_not_batched_do_not_wait(rules_under: Read) -> None:
+    base = changed(CONFIG, "arms", "paper")
+    assert rules_under(base).against(rules_under(changed(base, "delivery.delay_ms", 2))) == set()
+
+
+def test_every_rule_with_a_script_has_the_code_of_that_script() -> None:
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for block in path.read_text().split("\n\n\n"):
+            scripts = re.findall(r'"\.\./scripts/(\w+\.py)"', block) + re.findall(r'script="(\w+\.py)"', block)
+            if scripts:
+                name = [script for script in scripts if script != "on_upf.py"][-1]
+                taken = re.findall(r"code=(\w+)(?:\(\"(\w+\.py)\")?|\*\*([A-Z_]+),", block)
+                (found,) = [one or other or constant for one, other, constant in [(t[1], t[2], t[0]) for t in taken]]
+                if found.isupper():
+                    (found,) = re.findall(rf"^{found} = .*?code_of\(\"(\w+\.py)\"", path.read_text(), re.M | re.S)
+                assert found == name, block

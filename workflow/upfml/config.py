@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -40,8 +41,7 @@ def normalised(config: Mapping[str, Any]) -> dict[str, Any]:
     Whole numbers are integers (3.0 is 3), keys are in the schema's order, what has a default is there, and `arms` is a
     list of names. So nothing runs again because something is only written in another way.
     """
-    schema = yaml.safe_load(SCHEMA.read_text())
-    ordered = _normalised(config, schema)
+    ordered = _normalised(config, _schema())
     return {**ordered, "arms": Arms.of(ordered["arms"]).names}
 
 
@@ -73,15 +73,17 @@ def part(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def unused_code(config: Mapping[str, Any], every_engine: bool = False) -> list[str]:
-    """Files and folders of the project that no stage uses under this configuration (base/sourcecode.py).
+    """Files and folders of the project that change no result under this configuration (base/sourcecode.py).
 
-    With `every_engine` for a stage that tries all engines, whichever classifies.
+    They are other engines than the configured one, but for a stage that tries every engine; the machines of the test
+    bed `ssh`, when it is of namespaces; and how a script logs and ends.
     """
     others = [] if every_engine else [engine for engine in ENGINES if engine != config["classify"]["engine"]]
     return [
         *(f"workflow/upfml/model/engines/{engine}.py" for engine in others),
         *(f"bpf/engines/{engine}.h" for engine in others),
         *([] if config["testbed"]["kind"] == "ssh" else ["workflow/upfml/testbed/ssh/"]),
+        *("workflow/upfml/base/errors.py", "workflow/upfml/glue.py"),
     ]
 
 
@@ -91,8 +93,13 @@ def _check_load(load: Mapping[str, Any]) -> None:
         offered.schedule(load)
 
 
+@functools.cache
+def _schema() -> Any:
+    return yaml.safe_load(SCHEMA.read_text())
+
+
 def _check_schema(config: Mapping[str, Any]) -> None:
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = _schema()
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(dict(config)))
     if error is not None:
         key = ".".join(map(str, error.absolute_path)) or "the top level"

@@ -95,7 +95,7 @@ class _Reference:
 
 
 @dataclass
-class _Module:
+class _PythonFile:
     """A module's top level."""
 
     path: Path
@@ -106,7 +106,7 @@ class _Module:
     """By local name: module, and the name in it, _WHOLE for the module itself."""
 
     @classmethod
-    def read(cls, path: Path) -> _Module:
+    def read(cls, path: Path) -> _PythonFile:
         found = cls(path)
         for statement in ast.parse(path.read_text()).body:
             found._add(statement)
@@ -152,7 +152,7 @@ class _Graph:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._modules: dict[Path, _Module] = {}
+        self._modules: dict[Path, _PythonFile] = {}
         self._nodes: dict[_Reference, tuple[str, list[_Reference]]] = {}
 
     def reached(self, script: str, unused: Collection[str]) -> dict[_Reference, str]:
@@ -184,9 +184,9 @@ class _Graph:
                 self._nodes[reference] = "\n".join(filter(None, lines)), [*self._included(reference.path, text)]
         return self._nodes[reference]
 
-    def _module(self, path: Path) -> _Module:
+    def _module(self, path: Path) -> _PythonFile:
         if path not in self._modules:
-            self._modules[path] = _Module.read(path)
+            self._modules[path] = _PythonFile.read(path)
         return self._modules[path]
 
     def target(self, module: str, name: str) -> _Reference | None:
@@ -227,14 +227,14 @@ class _Graph:
             yield from self._included(module, text)
 
     def _included(self, source: Path, text: str) -> Iterator[_Reference]:
+        generated, headers = _ENGINES
         for name in _INCLUDE.findall(text):
+            if name == generated:
+                yield from map(_Reference, sorted((self._root / "bpf").glob(headers)))
             yield from self._c_file(name, source)
 
     def _c_file(self, name: str, beside: Path) -> Iterator[_Reference]:
         """The file of that name beside another or in bpf/; nothing when it is made while the stage runs."""
-        generated, headers = _ENGINES
-        if name == generated:
-            yield from map(_Reference, sorted((self._root / "bpf").glob(headers)))
         for folder in (beside.parent, self._root / "bpf"):
             path = Path(os.path.normpath(folder / name))
             if path.is_file():
@@ -257,7 +257,7 @@ _BARE = _Bare()
 class _Uses(ast.NodeVisitor):
     """What a statement of a module's top level refers to."""
 
-    def __init__(self, graph: _Graph, module: _Module, statement: ast.stmt) -> None:
+    def __init__(self, graph: _Graph, module: _PythonFile, statement: ast.stmt) -> None:
         self.found: list[_Reference] = []
         self._graph, self._module = graph, module
         self._imports = dict(module.imports)

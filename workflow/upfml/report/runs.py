@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import Any
@@ -40,16 +40,16 @@ def commits(runs: Mapping[str, Mapping[str, Any]], head: str | None) -> str:
     if len(counted) == 1:
         text = f"commit {next(iter(counted))}"
     else:
-        text = f"several commits: {'; '.join(f'{name} ({count} runs)' for name, count in counted.items())}"
+        each = (f"{name} ({count} run{'s' if count > 1 else ''})" for name, count in counted.items())
+        text = f"several commits: {'; '.join(each)}"
     if any(run["git_commit"] != head for run in runs.values()):
         text += f" (HEAD is {_short(head)})"
     return text
 
 
-def older(runs: Mapping[str, Mapping[str, Any]], than: Sequence[str] = tuple(_HASHES)) -> list[str]:
+def older(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The `described` runs that are older than their code or configuration, each with what has changed."""
-    changed = {name: [what for what in run["older_than"] if what in than] for name, run in runs.items()}
-    return [f"{name} ({' and '.join(what)})" for name, what in changed.items() if what]
+    return [f"{name} ({' and '.join(run['older_than'])})" for name, run in runs.items() if run["older_than"]]
 
 
 def _short(commit: str | None) -> str:
