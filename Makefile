@@ -3,7 +3,7 @@
 CORES ?= 4
 CONFIG ?=
 # As many tests at once as there are CPUs; tests/conftest.py says which stay in turn.
-PYTEST = pytest --numprocesses auto --dist loadgroup
+PYTEST = pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 KERNELS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

@@ -15,17 +15,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
-_IN_TURN = ("testbed", "e2e")
-"""Their tests share network namespaces and runs of the workflow."""
+_TOGETHER = {"e2e": "workflow", "testbed": "machines", "test_workflow_ssh": "machines"}
+"""Folder or file → group whose tests share namespaces, or a run of the workflow. They take longest, so they begin."""
 _APART = ("test_rules",)
 """Files whose tests share nothing and take long, so that any worker may have any of them."""
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its folder; with `pytest -n`, those of a file stay together, and those of the test beds."""
+    """Mark each test with its folder; with `pytest -n`, groups of _TOGETHER and tests of a file stay together."""
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        folder, name = item.path.relative_to(Path(__file__).parent).parts[0], item.path.stem
         item.add_marker(folder)
-        if item.path.stem not in _APART:  # a file's tests share its fixtures
-            item.add_marker(pytest.mark.xdist_group("beds" if folder in _IN_TURN else item.path.stem))
+        if name not in _APART:  # a file's tests share its fixtures
+            item.add_marker(pytest.mark.xdist_group(_TOGETHER.get(name) or _TOGETHER.get(folder) or name))
+    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in _TOGETHER)

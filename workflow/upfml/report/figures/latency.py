@@ -115,7 +115,7 @@ def _parts(axes: Axes, metrics: pd.DataFrame, present: Arms) -> None:
         axes.barh(np.nan, 0, color=colour, hatch=hatch, edgecolor=style.BLACK, linewidth=0.4, label=part)
         for part, (colour, hatch) in _PARTS.items()
     ]
-    axes.legend(handles=handles, loc="lower right", ncols=2, frameon=True)
+    axes.legend(handles=handles, loc="upper right", bbox_to_anchor=(1, -0.1), ncols=4)  # no bar is below the axis
     axes.set_yticks(range(len(present)), [arm.name for arm in reversed(list(present))])
     axes.set_xlim(0, 1.35 * axes.get_xlim()[1])
     axes.set_xlabel("time (µs), linear")
