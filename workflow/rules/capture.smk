@@ -1,7 +1,7 @@
 # The training trace: traffic through N3, every packet's fields from the collector in XDP.
 
 CAPTURE = {
-    "code": code_of("capture.py", UNUSED + CLASSIFIERS),
+    "code": code_of("capture.py", UNUSED_BY_TRACES),
     "config": section("seed", "testbed", "traffic", "flow_table", "capture"),
 }
 

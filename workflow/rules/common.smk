@@ -40,8 +40,8 @@ def section(*keys):
 
 
 UNUSED = upfml_config.unused_code(config)
-# What the agent (upfml/run/agent.py) does not use when it only keeps packets.
-CLASSIFIERS = [f"workflow/upfml/classify/{name}.py" for name in ("afxdp", "kernel", "native", "user")]
+# The same of a stage that only keeps packets.
+UNUSED_BY_TRACES = UNUSED + upfml_config.CLASSIFIERS
 
 
 def code_of(script, unused=UNUSED):

@@ -1,6 +1,6 @@
 # Does it generalise? The deployed forest, and the baselines, on scenarios that it was not trained on.
 
-GENERALISE_RUN_CODE = code_of("generalise_run.py", UNUSED + CLASSIFIERS)
+GENERALISE_RUN_CODE = code_of("generalise_run.py", UNUSED_BY_TRACES)
 
 
 rule generalise_run:

@@ -19,6 +19,10 @@ from upfml.studies.load.loads import offered_loads
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 
 
+CLASSIFIERS = [f"workflow/upfml/classify/{name}.py" for name in ("afxdp", "kernel", "native", "user")]
+"""Code that the agent (run/agent.py) does not use when it only keeps packets (see `unused_code`)."""
+
+
 def check(config: Mapping[str, Any]) -> None:
     """Raise UserError naming the key, what is wrong with it, and what it must be."""
     _check_schema(config)
