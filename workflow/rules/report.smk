@@ -1,36 +1,5 @@
 # The paper's numbers beside ours, what makes ours believable, and the pages that tell both to a reader of the report.
 
-from upfml.base import provenance as upfml_provenance
-
-
-def run_records(wildcards):
-    """The provenance of every run that the report shows, that of the training trace first."""
-    return [
-        "results/capture/provenance.json",
-        *run_files("provenance.json")(wildcards),
-        "results/exactness/live/provenance.json",
-        *scenario_files("provenance.json"),
-        "results/load/provenance.json",
-    ]
-
-
-def now(wildcards):
-    """The code and the settings that each of these runs would have today, by a pattern of its path."""
-    made = {
-        "results/capture/*": CAPTURE,
-        "results/runs/*": CLASSIFY,
-        "results/exactness/*": EXACTNESS_RUN,
-        **{
-            f"{SCENARIO}/*".format(scenario=name): {"code": GENERALISE_RUN_CODE, "config": scenario_section(name)}
-            for name in SCENARIOS
-        },
-        "results/load/*": LOAD,
-    }
-    return {
-        pattern: {"code": of["code"], "config_sha256": upfml_provenance.config_sha256(of["config"])}
-        for pattern, of in made.items()
-    }
-
 
 rule paper_vs_here:
     input:
