@@ -9,6 +9,9 @@ from __future__ import annotations
 import copy
 import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -88,8 +91,8 @@ KEYS: dict[str, tuple[Any, set[str]]] = {
     "testbed.kind": ("ssh", {"check_machines", *ON_THE_BED, *ON_THE_UPF, "paper_vs_here"}),
     "testbed.prefix": ("other", ON_THE_BED | BESIDE),
     "testbed.ue_mtu_bytes": (1300, ON_THE_BED | BESIDE),
-    "testbed.n3_rate_mbit_s": ([50], {"check_machines", *LIVE, "figure_traffic"}),
-    "testbed.xdp_mode": ("generic", {"check_machines", *LIVE, *BESIDE}),
+    "testbed.n3_rate_mbit_s": ([50], {*LIVE, "figure_traffic"}),
+    "testbed.xdp_mode": ("generic", {*LIVE, *BESIDE}),
     "traffic.video.clients": (5, LIVE),
     "traffic.video.watch_s": ([11, 30], LIVE),
     "traffic.video.buffer_s": (9, LIVE),
@@ -248,6 +251,11 @@ class Rules:
             for rule in workflow.rules
             if hasattr(rule.params, "code")
         }
+        self.with_script = {rule.name for rule in workflow.rules if rule.script}
+        (benchmarks,) = [rule.input for rule in workflow.rules if rule.name == "page_of_benchmarks"]
+        self.benchmarks = {str(path) for path in benchmarks if not callable(path)} | {
+            f"results/benchmarks/classify-depth10-trees10-{batch}.tsv" for batch in (1, 2)
+        }
         self.found = {rule.name: _described(rule, asked) for rule in workflow.rules if rule.name not in RECORDED}
 
     def against(self, other: Rules) -> set[str]:
@@ -303,10 +311,13 @@ def test_a_key_makes_run_again_what_depends_on_it(rules_under: Read, key: str) -
     assert rules_under(CONFIG).against(rules_under(other)) == expected
 
 
-@pytest.mark.parametrize("key", SSH_KEYS)
-def test_a_machine_makes_run_again_what_is_measured_there(rules_under: Read, key: str) -> None:
+def test_a_machine_makes_run_again_what_is_measured_there(rules_under: Read) -> None:
+    """Those take all that is said of the machines."""
     base = merged(CONFIG, SSH_BASE)
-    assert rules_under(base).against(rules_under(changed(base, key, SSH_KEYS[key]))) == MACHINE
+    key, value = next(iter(SSH_KEYS.items()))
+    assert rules_under(base).against(rules_under(changed(base, key, value))) == MACHINE
+    said = [upfml_config.part(changed(base, *each), "testbed.machines") for each in SSH_KEYS.items()]
+    assert upfml_config.part(base, "testbed.machines") not in said
 
 
 @pytest.mark.parametrize("key", SCENARIO_KEYS)
@@ -381,12 +392,9 @@ def test_arms_that_are_not_batched_do_not_wait(rules_under: Read) -> None:
     assert rules_under(base).against(rules_under(changed(base, "delivery.delay_ms", 2))) == set()
 
 
-def test_every_rule_with_a_script_has_the_code_of_one(rules_under: Read) -> None:
+def test_every_script_is_in_its_rule_s_parameters_but_those_of_the_gates(rules_under: Read) -> None:
     rules = rules_under(CONFIG)
-    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    assert (
-        len(re.findall(r"^ +script:$", text, re.M)) == len(rules.hashes) - 1
-    )  # one is three rules, one is for captures
+    assert rules.with_script - rules.hashes.keys() == {"check_machines", "provision", "testbed"}
 
 
 TRIES_EVERY_ENGINE = {"bench_inference", "bench_saturation"}
@@ -530,3 +538,86 @@ def test_rules_leave_out_what_their_script_does_not_use(rules_under: Read) -> No
     assert len(hashes) > 50
     for rule, (script, code) in hashes.items():
         assert code == sourcecode.of(script, unused_by(Path(script).stem)), rule
+
+
+def planned(folder: Path, *words: str, root: Path = ROOT) -> set[str]:
+    """The rules that Snakemake would run in a folder, with the workflow of `root`."""
+    command = [Path(sys.executable).with_name("snakemake"), "--snakefile", root / "Snakefile", "--dry-run", "all"]
+    environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
+    done = subprocess.run([*command, *words], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(re.findall(r"^(\w+) +\d+$", done.stdout + done.stderr, re.MULTILINE)) - {"total", "all"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, rules_under: Read) -> Path:
+    """A folder with Snakemake's records of a finished run, and every file of it empty."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copy(ROOT / "config.yaml", folder)
+    (folder / "results/runs").mkdir(parents=True)
+    (folder / "results/runs/enough.json").write_text('{"batches": 2}')
+    snakemake = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "all"]
+    listed = subprocess.run([*snakemake, "--summary"], cwd=folder, capture_output=True, text=True, check=True)
+    names = {
+        line.split("\t")[0] for line in listed.stdout.splitlines()[1:] if line.startswith(("results/", "figures/"))
+    }
+    for name in names | rules_under(CONFIG).benchmarks - {"results/runs/enough.json"}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(("/sampling", "/ladder")) or re.fullmatch(r"results/convert/[^/]+", name):
+            (folder / name).mkdir(exist_ok=True)
+        elif not (folder / name).exists():
+            (folder / name).touch()
+    subprocess.run([*snakemake, "--touch", "--forceall"], cwd=folder, capture_output=True, check=True)
+    assert planned(folder) == set()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("setting", "runs", "does_not_run"),
+    [
+        ("classify: {engine: table}", {"convert", *WITH_MODEL} - BENCHES, {"capture", "windows", "train", "timer"}),
+        ("runs: {batches: {most: 9}}", {"enough_trials", "metrics"}, {"classify", "sample", "capture", "convert"}),
+        ("features: {window_ms: 400}", {"windows", "train", "classify"}, {"capture", "generalise_run", "timer"}),
+        (
+            "testbed: {xdp_mode: generic}",
+            {"capture", "load_turns"},
+            {"check_machines", "testbed", "ladder", "control", "timer"},
+        ),
+        ("runs: {turn_s: 3.0}", set(), MEASURING),
+    ],
+)
+def test_snakemake_runs_what_a_key_changes(
+    finished: Path, setting: str, runs: set[str], does_not_run: set[str]
+) -> None:
+    (finished / "other.yaml").write_text(setting)
+    again = planned(finished, "--configfile", "config.yaml", "other.yaml")
+    assert runs <= again
+    assert not does_not_run & again
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "runs", "does_not_run"),
+    [
+        (
+            "bpf/classify.bpf.c",
+            "XDP_PASS",
+            "XDP_DROP",
+            {"classify", "sweep_point", "exactness"},
+            {"capture", "convert"},
+        ),
+        ("workflow/scripts/sweep_point.py", "{**s", "{'new': 1, **s", {"sweep_point"}, {"classify", "exactness"}),
+        ("workflow/upfml/provision/machine.py", "memory", "memories", set(), MEASURING | {"check_machines"}),
+    ],
+)
+def test_snakemake_runs_what_code_changes(
+    finished: Path, tmp_path: Path, name: str, old: str, new: str, runs: set[str], does_not_run: set[str]
+) -> None:
+    for part in ("Snakefile", "bpf", "profiles", "workflow"):
+        copied = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copied(ROOT / part, tmp_path / part)
+    text = (tmp_path / name).read_text()
+    assert old in text
+    (tmp_path / name).write_text(text.replace(old, new))
+    again = planned(finished, root=tmp_path)
+    assert runs <= again
+    assert not does_not_run & again

@@ -111,7 +111,7 @@ rule bench_delivery:
 
 rule bench_saturation:
     input:
-        testbed=ancient("results/testbed.json"),
+        testbed="results/testbed.json",
         forest=f"results/train/{DEPLOYED_POINT}/forest.joblib",
     output:
         "results/bench/saturation.csv",

@@ -8,7 +8,7 @@ CAPTURE = {
 
 rule capture:
     input:
-        testbed=ancient("results/testbed.json"),
+        testbed="results/testbed.json",
         ladder="results/traffic/ladder",
         control="results/traffic/control",
     output:

@@ -10,7 +10,7 @@ CLASSIFY = {
 
 rule classify:
     input:
-        testbed=ancient("results/testbed.json"),
+        testbed="results/testbed.json",
         ladder="results/traffic/ladder",
         control="results/traffic/control",
         model="results/convert/{point}",

@@ -8,7 +8,7 @@ EXACTNESS_RUN = {
 
 rule exactness_run:
     input:
-        testbed=ancient("results/testbed.json"),
+        testbed="results/testbed.json",
         ladder="results/traffic/ladder",
         control="results/traffic/control",
         model=f"results/convert/{DEPLOYED_POINT}",

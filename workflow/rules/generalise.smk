@@ -5,7 +5,7 @@ GENERALISE_RUN_CODE = code_of("generalise_run.py", UNUSED_BY_TRACES)
 
 rule generalise_run:
     input:
-        testbed=ancient("results/testbed.json"),
+        testbed="results/testbed.json",
         ladder="results/traffic/ladder",
         control="results/traffic/control",
     output:

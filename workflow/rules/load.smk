@@ -12,7 +12,7 @@ LOAD = {
 
 rule load_turns:
     input:
-        testbed=ancient("results/testbed.json"),
+        testbed="results/testbed.json",
         model=f"results/convert/{DEPLOYED_POINT}",
     output:
         load="results/load/load.parquet",

@@ -3,7 +3,7 @@
 
 rule testbed:
     input:
-        ancient(FIT),
+        FIT,
     output:
         "results/testbed.json",
     log:
@@ -12,7 +12,7 @@ rule testbed:
         "results/benchmarks/testbed.tsv"
     threads: ALL_CORES
     params:
-        code=code_of("testbed.py"),
+        # Not the test's code, as in provision.smk. The code of the test bed itself is in that of each run.
         config=section("testbed.kind", "testbed.prefix", "testbed.ue_mtu_bytes", "testbed.machines"),
     message:
         "Building the test bed and sending TCP and UDP through its GTP-U tunnel"

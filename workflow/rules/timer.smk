@@ -3,7 +3,7 @@
 
 rule timer:
     input:
-        ancient(FIT),
+        FIT,
     output:
         "results/timer.json",
     log:

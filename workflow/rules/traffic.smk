@@ -3,7 +3,7 @@
 
 rule ladder:
     input:
-        ancient(FIT),
+        FIT,
     output:
         directory("results/traffic/ladder"),
     log:
@@ -22,7 +22,7 @@ rule ladder:
 
 rule control:
     input:
-        ancient(FIT),
+        FIT,
     output:
         "results/traffic/control",
     log:

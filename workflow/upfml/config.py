@@ -76,6 +76,12 @@ def part(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return found
 
 
+def checked_keys(config: Mapping[str, Any]) -> list[str]:
+    """The keys of `testbed` that the check of its machines reads: more of them when the machines are the user's own."""
+    own = ["testbed.machines", "testbed.xdp_mode", "testbed.n3_rate_mbit_s"]
+    return ["testbed.kind", *(own if config["testbed"]["kind"] == "ssh" else [])]
+
+
 def unused_code(config: Mapping[str, Any], every_engine: bool = False) -> list[str]:
     """Files and folders of the project that change no result under this configuration (base/sourcecode.py).
 
