@@ -21,7 +21,10 @@ rule classify:
     # All cores: a measured run never shares the machine with another rule.
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "arms", "runs"),
+        config={
+            **section("seed", "testbed", "features", "flow_table", "delivery", "arms", "runs"),
+            "traffic": TRAFFIC_OF_TRIALS,
+        },
     message:
         "Running batch {wildcards.batch}: {params.config[runs][trials_per_batch]} trials, a turn of every arm in each"
     script:

@@ -22,7 +22,7 @@ def check(config: Mapping[str, Any]) -> None:
     _check_schema(config)
     _check_traffic(config["traffic"])
     _check_scenarios(config)
-    _check_overridden("runs.traffic", of_trials(config), config)
+    _check_overridden("runs.traffic", {**config, "traffic": traffic_of_trials(config)}, config)
     _check_model(config)
     Arms.of(config["arms"])
     _check_load(config["load"])
@@ -145,9 +145,9 @@ def scenarios(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def of_trials(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the measured runs: `runs.traffic` is merged over `traffic`, as in scenarios."""
-    return {**config, "traffic": _merged(config["traffic"], config["runs"]["traffic"])}
+def traffic_of_trials(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `traffic` of the measured runs: `runs.traffic` is merged over it, as in scenarios."""
+    return _merged(config["traffic"], config["runs"]["traffic"])
 
 
 def _merged(section: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

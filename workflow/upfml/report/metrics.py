@@ -287,7 +287,7 @@ def _sample_metrics(samples: pd.DataFrame) -> list[tuple[str, float, str]]:
     found = []
     for share in CPU_SHARES:
         found += _distribution(f"cpu_{share}", whole[f"{share}_pct"], "%")
-    count = mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()
+    count = mpstat.loc[~mpstat["entity"].isin(["cpu-all", tables.UPF]), "entity"].nunique()
     classifier = samples[(samples["source"] == "pidstat") & (samples["entity"] == "classifier")]["usr_pct"].mean()
     own_usr = classifier / count if classifier == classifier else 0.0  # NaN where there is none
     found.append(("cpu_others_usr", float(whole["usr_pct"].mean() - own_usr), "%"))

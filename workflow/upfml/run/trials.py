@@ -28,7 +28,6 @@ from scipy import stats
 from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
 from upfml.base import files, provenance, tables, xdpmode
 from upfml.base.statistics import CONFIDENCE
-from upfml.config import of_trials
 from upfml.provision import IDLE_WANTED_PCT
 from upfml.run import apart, steps
 from upfml.run.agentprocess import AgentProcess, loss
@@ -179,7 +178,7 @@ class _Trials:
         self._bed.limit_n3(rate)
         turn_s = runs["warmup_s"] + runs["turn_s"] + _CHANGE_S
         traffic = steps.session(
-            of_trials(self._config), self._bed, seed=steps.trial_seed(self._config, number), ladder=self._ladder,
+            self._config, self._bed, seed=steps.trial_seed(self._config, number), ladder=self._ladder,
             control=self._control, work=self._out / "work", duration_s=runs["settle_s"] + turn_s * len(order),
         )  # fmt: skip
         with traffic:

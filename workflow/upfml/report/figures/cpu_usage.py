@@ -33,10 +33,10 @@ def draw(arms: Arms, samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.Dat
         style.boxes(axes, {arm: seconds.loc[seconds["arm"] == arm.name, f"{share}_pct"] for arm in present}, means)
         style.panel(axes, letter, title)
         if letter in "ac":
-            axes.set_ylabel("CPU time (% of the UPF's CPUs)")
+            axes.set_ylabel("% of the UPF's CPUs")
     _costs(panels[2, 0], metrics, present, "cpu_busy_mean", NONE)
     style.panel(panels[2, 0], "e", "cost over forwarding alone: non-idle time")
-    panels[2, 0].set_ylabel("percentage points of the UPF's CPUs")
+    panels[2, 0].set_ylabel("points of the UPF's CPUs")
     _costs(panels[2, 1], metrics, present, "cpu_direct", None)
     style.panel(panels[2, 1], "f", "cost by exact accounts: program and process")
     style.boxes_legend(figure)
@@ -44,7 +44,7 @@ def draw(arms: Arms, samples: pd.DataFrame, turns: pd.DataFrame, metrics: pd.Dat
     style.small_print(
         figure,
         f"{style.runs_print(turns, present, window_ms)} (a)-(d): one value a second, from mpstat: "
-        f"{_seconds(seconds)}. The UPF's CPUs: {cpus} here, {published.CPUS} in the paper; equal work is another share.",
+        f"{_seconds(seconds)}. CPUs of the UPF: {cpus} here, {published.CPUS} in the paper; so shares differ.",
         "mpstat samples at the clock tick, which stops while a CPU is idle: it misses most of the work that wakes one. "
         "(e), (f): one dot for each trial, hollow when noisy; bars: mean and 95 % interval over trials. (e) Non-idle "
         "time by the kernel's idle account: exact, all that was done on the UPF's CPUs. (f) Run time of the program on "
@@ -65,7 +65,7 @@ def _costs(axes: Axes, metrics: pd.DataFrame, present: Arms, metric: str, agains
         style.trials(axes, at, values, noisy.reindex(values.index) > 0, mean_over_trials(values), style.look(arm))
     axes.axhline(0, color=style.BLACK, linewidth=0.6)
     axes.set_xticks(range(len(drawn)), [style.look(arm).label for arm in drawn])
-    axes.tick_params(axis="x", length=0, labelsize=5.5)
+    axes.tick_params(axis="x", length=0, labelsize=5.4)
     axes.grid(visible=False, axis="x")
 
 
