@@ -50,7 +50,7 @@ def test_a_kept_program_is_the_compilers_to_the_byte(program: str, kept: Path, t
                 "upf": ("upf.bpf.c", {"N3_IFINDEX": 1, "GNB_UE_IFINDEX": 1}),
                 "afxdp": ("afxdp.bpf.c", {"STAMP_STEPS": None}),
             }
-            return Module(*plain[program]) if program in plain else collector(DEFINITION, FlowTable())
+            return Module(*plain[program]) if program in plain else collector(FlowTable())
 
     first = make()
     assert files(kept) == 1
@@ -72,15 +72,15 @@ def test_a_define_or_a_header_that_changes_is_compiled_anew(
     assert files(kept) == 2
     entries = {made["frames"].max_entries for made in (before, other)}
     assert entries == {1, 2}
-    collected = collector(DEFINITION, FlowTable())
+    collected = collector(FlowTable())
     assert files(kept) == 3
     sources = Path(shutil.copytree(module.SOURCES, tmp_path / "bpf"))
     monkeypatch.setattr(module, "SOURCES", sources)
-    assert collector(DEFINITION, FlowTable()).compiled == collected.compiled
+    assert collector(FlowTable()).compiled == collected.compiled
     assert files(kept) == 3  # the same text in another folder
     header = sources / "include/flow.h"
     header.write_text(header.read_text() + "/* another */\n")
-    collector(DEFINITION, FlowTable())
+    collector(FlowTable())
     assert files(kept) == 4
 
 

@@ -21,7 +21,7 @@ from upfml.bpf.ring import Ring
 from upfml.bpf.testrun import TestRun
 from upfml.classify import kernel
 from upfml.model import convert
-from upfml.model.engines import FILES, tailcall
+from upfml.model.engines import ENGINES, tailcall
 from upfml.model.engines import table as table_engine
 from upfml.model.kinds import trees_of
 from upfml.model.voting import Voting
@@ -75,7 +75,7 @@ def test_the_bound_holds_for_wide_thresholds(classes: int, tmp_path: Path) -> No
     assert part.instructions < bound + 100
 
 
-@pytest.mark.parametrize("engine", FILES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_classifier_refuses_a_model_of_other_features_than_windows_have(engine: str, tmp_path: Path) -> None:
     folder = converted(FORESTS["16 features"], tmp_path, engine=engine)
     with pytest.raises(UserError, match=f"has 16 features, a window has {len(tables.FEATURES)}"):

@@ -10,7 +10,7 @@ from tests.forests import converted, forest_between, noisy_forest
 
 from upfml.bpf.flowtable import FlowTable
 from upfml.model.baselines import Baselines
-from upfml.model.engines import FILES
+from upfml.model.engines import ENGINES
 from upfml.model.synthetic import trace
 from upfml.packets.features import Definition
 from upfml.reference.forest import Forest
@@ -30,7 +30,7 @@ def voting(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("when", ["window", "packet"])
-@pytest.mark.parametrize("engine", FILES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_nobody_differs_from_the_reference(forest: object, voting: str, engine: str, when: str, tmp_path: Path) -> None:
     folder = converted(forest, tmp_path, engine=engine, voting=voting)
     model = exactness.Model(forest, folder, voting, DEFINITION, when)

@@ -17,7 +17,7 @@ from upfml.bpf.flowtable import FlowTable
 from upfml.bpf.module import fill
 from upfml.bpf.testrun import TestRun
 from upfml.classify import kernel
-from upfml.model.engines import FILES
+from upfml.model.engines import ENGINES
 from upfml.model.engines import table as table_engine
 from upfml.model.kinds import trees_of
 from upfml.model.voting import Voting, leaf_votes
@@ -69,7 +69,7 @@ class KernelForest:
         ("16 features, extra trees", "soft"),
     ],
 )
-@pytest.mark.parametrize("engine", FILES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_kernel_decides_as_scikit_learn(
     engine: str, name: str, voting: Voting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +91,7 @@ def test_kernel_decides_as_scikit_learn(
         assert in_kernel(samples) == wanted
 
 
-@pytest.mark.parametrize("engine", FILES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_kernel_breaks_ties_as_the_reference(engine: str, tmp_path: Path) -> None:
     forest = tied_forest(15)
     votes = sum(leaf_votes(tree, "soft")[tree.apply(EVERY_TIED.astype(np.float32))] for tree in trees_of(forest))

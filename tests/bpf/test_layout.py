@@ -41,7 +41,7 @@ def test_an_event_with_a_moved_member_is_refused_by_name(
 ) -> None:  # fmt: skip
     swap(monkeypatch, tmp_path, "include/events.h", before, after)
     with pytest.raises(UserError, match=r"collect\.bpf\.c does not compile"):
-        collector(DEFINITION, FlowTable())
+        collector(FlowTable())
     assert said in capfd.readouterr().err
 
 
@@ -52,7 +52,7 @@ def test_a_feature_in_another_place_is_refused_by_name(
     first = "s64 iat_mean; /* IAT units */\n", "s64 iat_var; /* IAT units squared */\n"
     swap(monkeypatch, tmp_path, "include/window.h", "\t".join(first), "\t".join(reversed(first)))
     with pytest.raises(UserError, match=r"collect\.bpf\.c does not compile"):
-        collector(DEFINITION, FlowTable())
+        collector(FlowTable())
     assert "struct decision_event: features.iat_mean is elsewhere" in capfd.readouterr().err
 
 

@@ -38,7 +38,7 @@ class Collector:
     """The collector, and packets for it."""
 
     def __init__(self, delivery: Delivery) -> None:
-        self.module = collector(DEFINITION, FlowTable(), delivery, replay=True)
+        self.module = collector(FlowTable(), delivery, replay=True)
         self._run = TestRun(self.module.load("collect"))
 
     def send(self, between: Callable[[], object] = lambda: None, every: int = PACKETS) -> None:

@@ -16,7 +16,6 @@ from upfml.bpf.ring import Ring
 from upfml.bpf.testrun import XDP_PASS, TestRun
 from upfml.classify.collector import collector
 from upfml.packets import frames
-from upfml.packets.features import Definition
 
 UE, DN = "10.60.0.1", "10.70.0.1"
 UDP_IN_IPV4 = frames.ipv4(UE, DN, UDP, frames.udp(40_000, 5_001, bytes(32)))
@@ -26,7 +25,7 @@ class Collector:
     """The real collector with its events and counters."""
 
     def __init__(self) -> None:
-        self.module = collector(Definition(500_000_000, 1_000), FlowTable(), replay=True)
+        self.module = collector(FlowTable(), replay=True)
         self._run = TestRun(self.module.load("collect"))
         self._ring = Ring(self.module, "packets", events.PACKET_EVENT)
 

@@ -246,8 +246,6 @@ def test_ctrl_c_leaves_nothing(model: Path, tmp_path: Path) -> None:
 
 def config(*captures: dict[str, Any]) -> dict[str, Any]:
     return {
-        "seed": 1,
-        "features": {"window_ms": 500, "iat_unit": "us"},
         "flow_table": {"kind": "lru", "flows": 65_536},
         "replay": list(captures),
     }
@@ -258,7 +256,7 @@ def test_a_training_trace_of_two_captures(tmp_path: Path) -> None:
     n3 = write_pcap(tmp_path / "video.pcap", tunnelled(video))
     plain = write_pcap(tmp_path / "control.pcap", [(t, bytes(12) + b"\x08\x00" + inner) for t, inner in control])
     described = {"file": str(n3), "label": "eMBB"}, {"file": str(plain), "label": "URLLC", "plain": True}
-    captures.training_trace(config(*described), tmp_path, silent)
+    captures.training_trace(config(*described), "code", tmp_path, silent)
     packets = files.read(tmp_path / "packets.parquet", tables.PACKETS)
     flows = files.read(tmp_path / "flows.parquet", tables.FLOWS)
     run = files.read_json(tmp_path / "run.json")
@@ -279,5 +277,5 @@ def test_a_flow_in_two_captures_is_named(tmp_path: Path) -> None:
     twice = [{"file": str(file), "label": "URLLC"} for file in (first, second)]
     expected = rf"10\.60\.0\.1:2>10\.70\.0\.1:5001/17 is in {first} and in {second}"
     with pytest.raises(UserError, match=expected):
-        captures.training_trace(config(*twice), tmp_path / "out", silent)
+        captures.training_trace(config(*twice), "code", tmp_path / "out", silent)
     assert not list((tmp_path / "out").iterdir())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,7 @@ def make(folder: Path, setting: dict[str, str]) -> None:
     environment = os.environ | {name: value for name, value in setting.items() if name != "cores"}
     python = Path(sys.executable)
     for engine in ENGINES:
-        results = f"results/convert/{POINT}/parts.json", "results/exactness.json"
+        results = f"results/convert/{POINT}", "results/exactness.json"
         config = [str(ROOT / "config.yaml"), str(folder / "settings.yaml")]
         workflow = [python.parent / "snakemake", "--cores", setting["cores"], "--snakefile", ROOT / "Snakefile"]
         command = [*workflow, *results, "--configfile", *config, "--config", f"classify={{engine: {engine}}}"]
@@ -53,7 +54,7 @@ def make(folder: Path, setting: dict[str, str]) -> None:
         model = folder / "results/convert" / POINT
         replay = ["replay", "traces/video.pcap", "--model", model, "-o", f"replayed-{engine}"]
         run([python.with_name("upfml"), *replay], folder, environment)
-        model.rename(folder / "results" / engine)
+        shutil.copytree(model, folder / "results" / engine)  # and stays: the next engine takes its place
 
 
 def run(command: list[str | Path], folder: Path, environment: dict[str, str]) -> None:
@@ -84,8 +85,8 @@ def digests(folder: Path, pattern: str) -> dict[str, str]:
         ("results/capture/*.parquet", 2),
         ("results/windows/*", 2),
         (f"results/train/{POINT}/*", 2),
-        ("results/inline/*", 7),
-        ("results/table/*", 7),
+        ("results/inline/[!.]*", 7),
+        ("results/table/[!.]*", 7),
         ("results/exactness.json", 1),
         ("replayed-*/packets.parquet", 2),
         ("replayed-*/windows.parquet", 2),

@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ladder.encode(folder / "ladder", video["ladder_mbit_s"], video["segment_s"], video["length_s"])
     trace.run(
         upfml_config.scenarios(config)["all"], Arm("capture"), seed=1, warmup_s=0.5, duration_s=6,
-        ladder=folder / "ladder", control=control.build(folder), model=None, out=folder / "run",
+        ladder=folder / "ladder", control=control.build(folder), model=None, code="code", out=folder / "run",
     )  # fmt: skip
     return folder / "run"
 

@@ -17,7 +17,6 @@ from upfml.base.errors import UserError
 from upfml.bpf import xdp
 from upfml.bpf.flowtable import FlowTable
 from upfml.classify.collector import collector
-from upfml.packets.features import Definition
 from upfml.testbed import namespaces
 from upfml.testbed.check import check
 from upfml.testbed.host import LocalHost, stop
@@ -103,7 +102,7 @@ def test_tshark_reads_the_tunnel_as_5g_does(tmp_path: Path) -> None:
 def test_native_xdp_sees_uplink_packets_one_by_one(tmp_path: Path) -> None:
     with Namespaces(PREFIX, 1400) as bed:
         with inside(bed.upf.namespace):
-            module = collector(Definition(500_000_000, 1_000), FlowTable())
+            module = collector(FlowTable())
             xdp.attach(module, module.load("collect"), bed.n3_device, "native")
         check(bed, tmp_path)
         counters = module.counters()

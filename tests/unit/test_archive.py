@@ -16,7 +16,9 @@ from upfml.report import archive, drawings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVENANCE = {
-    "git_commit": "0123456789abcdef", "git_changes": False, "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
+    "head": "0123456789abcdef",
+    "runs": {"results/capture": {"git_commit": "0123456789abcdef", "git_changes": False, "older_than": []}},
+    "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
     "xdp_modes": ["native"], "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T01:00:00+00:00",
 }  # fmt: skip
 
@@ -64,6 +66,13 @@ def test_the_code_is_what_redrawing_needs_and_no_pictures() -> None:
 def test_only_a_clone_makes_archives(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a git clone"):
         archive.code(tmp_path)
+
+
+def test_runs_of_other_code_or_settings_are_not_packed() -> None:
+    runs = {"results/capture": {"older_than": []}, "results/load": {"older_than": ["code"]}}
+    with pytest.raises(UserError, match=r"other settings than are here: results/load \(code\)"):
+        archive.check(runs)
+    archive.check({"results/capture": {"older_than": []}})
 
 
 def test_packing_the_same_twice_lists_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,11 @@ BREAKS: dict[str, Any] = {
         }
     },
 }
-PROVENANCE = {
+PROVENANCE: dict[str, Any] = {
     "note": None,
-    "git_commit": "0123456789abcdef", "git_changes": False, "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
+    "head": "0123456789abcdef",
+    "runs": {"results/capture": {"git_commit": "0123456789abcdef", "git_changes": False, "older_than": []}},
+    "seed": 1, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18",
     "testbed": {"kind": "namespaces"}, "xdp_modes": ["native"],
     "start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T01:00:00+00:00",
 }  # fmt: skip
@@ -220,3 +222,12 @@ def test_a_note_stands_before_all_else() -> None:
     noted = page(measured(), PROVENANCE | {"note": "quick run: too short for conclusions"}).splitlines()
     assert noted[3] == "**quick run: too short for conclusions**"
     assert [*noted[:3], *noted[5:]] == page(measured()).splitlines()
+
+
+def test_what_is_older_than_its_code_is_said_before_all_else() -> None:
+    runs = PROVENANCE["runs"] | {"results/load": {"git_commit": "f" * 40, "git_changes": False, "older_than": ["code"]}}
+    text = page(measured(), PROVENANCE | {"runs": runs})
+    assert text.splitlines()[3].startswith("**Older than the code or the configuration: results/load (code).**")
+    assert "several commits: 0123456789ab (1 run); ffffffffffff (1 run) (HEAD is 0123456789ab)" in text.replace(
+        "\n  ", " "
+    )

@@ -104,7 +104,14 @@ def a_run(folder: Path, *, without: str = "") -> Path:
     }
     sweeps = {"period": {"unit": "ms", "arms": period, "not_offered": []}}
     files.write_json({"limit_pct": 0.1, "sweeps": sweeps}, folder / "load/breaks.json")
-    record = {"git_commit": "0123456789abcdef", "git_changes": False, "cpus": 2, "cpu": "AMD EPYC", "kernel": "6.18"}
+    run = {"git_commit": "0123456789abcdef", "git_changes": False, "older_than": []}
+    record = {
+        "head": "0123456789abcdef",
+        "runs": {"results/capture": run},
+        "cpus": 2,
+        "cpu": "AMD EPYC",
+        "kernel": "6.18",
+    }
     record |= {"note": None, "xdp_modes": ["native"], "start": "2026-01-02T00:00:00+00:00"}
     files.write_json(record, folder / "provenance.json")
     return folder

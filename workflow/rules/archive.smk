@@ -12,26 +12,27 @@ rule archive:
         rules.windows.output,
         rules.check_machines.output,
         rules.load_breaks.output,
-        "results/load/provenance.json",
         drawn_from,
         expand("results/train/{point}/scores.json", point=POINTS),
         run_files("run.json"),
-        run_files("provenance.json"),
         testbed="results/testbed.json",
-        capture=["results/capture/run.json", "results/capture/provenance.json"],
+        capture="results/capture/run.json",
         causes=["results/accuracy_causes.json", "results/accuracy_causes.md"],
         exactness="results/exactness.json",
         metrics="results/metrics.parquet",
         provenance="results/provenance.json",
+        records=run_records,
         report="results/report.html",
     output:
         "results/archive.zip",
     log:
         "results/logs/archive.log",
     params:
+        code=code_of("archive.py"),
         config=config,
         drawings=drawings,
         made_by=made_by,
+        now=now,
         root=PROJECT,
     message:
         "Packing the run"

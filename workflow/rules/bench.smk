@@ -3,7 +3,7 @@
 
 rule bench_lock:
     input:
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        model=f"results/convert/{DEPLOYED_POINT}",
     output:
         "results/bench/lock.csv",
     log:
@@ -12,6 +12,7 @@ rule bench_lock:
         "results/benchmarks/bench_lock.tsv"
     threads: ALL_CORES
     params:
+        code=code_of("bench_lock.py"),
         config=section("features"),
         testbed=THE_UPF,
         script="bench_lock.py",
@@ -24,7 +25,7 @@ rule bench_lock:
 rule bench_replay:
     input:
         packets="results/capture/packets.parquet",
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        model=f"results/convert/{DEPLOYED_POINT}",
     output:
         "results/bench/replay.csv",
     log:
@@ -33,6 +34,7 @@ rule bench_replay:
         "results/benchmarks/bench_replay.tsv"
     threads: ALL_CORES
     params:
+        code=code_of("bench_replay.py"),
         testbed=THE_UPF,
         script="bench_replay.py",
     message:
@@ -52,7 +54,11 @@ rule bench_inference:
         "results/benchmarks/bench_inference.tsv"
     threads: ALL_CORES
     params:
-        config=section("seed", "features", "convert", "bench"),
+        code=code_of("bench_inference.py", unused=upfml_config.unused_code(config, every_engine=True)),
+        config=section(
+            *("seed", "features", "convert"),
+            *(f"bench.{key}" for key in ("max_depth", "n_estimators", "orders", "repeats")),
+        ),
         testbed=THE_UPF,
         script="bench_inference.py",
     message:
@@ -63,7 +69,7 @@ rule bench_inference:
 
 rule bench_path:
     input:
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        model=f"results/convert/{DEPLOYED_POINT}",
     output:
         "results/bench/path.csv",
     log:
@@ -72,7 +78,8 @@ rule bench_path:
         "results/benchmarks/bench_path.tsv"
     threads: ALL_CORES
     params:
-        config=section("flow_table", "bench"),
+        code=code_of("bench_path.py"),
+        config=section("flow_table", "bench.flows", "bench.repeats"),
         testbed=THE_UPF,
         script="bench_path.py",
     message:
@@ -83,7 +90,7 @@ rule bench_path:
 
 rule bench_delivery:
     input:
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        model=f"results/convert/{DEPLOYED_POINT}",
     output:
         "results/bench/delivery.csv",
     log:
@@ -92,6 +99,7 @@ rule bench_delivery:
         "results/benchmarks/bench_delivery.tsv"
     threads: ALL_CORES
     params:
+        code=code_of("bench_delivery.py"),
         repeats=config["bench"]["repeats"],
         testbed=THE_UPF,
         script="bench_delivery.py",
@@ -103,7 +111,7 @@ rule bench_delivery:
 
 rule bench_saturation:
     input:
-        testbed="results/testbed.json",
+        testbed=ancient("results/testbed.json"),
         forest=f"results/train/{DEPLOYED_POINT}/forest.joblib",
     output:
         "results/bench/saturation.csv",
@@ -113,7 +121,11 @@ rule bench_saturation:
         "results/benchmarks/bench_saturation.tsv"
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "features", "flow_table", "convert", "delivery", "bench"),
+        code=code_of("bench_saturation.py", unused=upfml_config.unused_code(config, every_engine=True)),
+        config=section(
+            *("seed", "testbed.prefix", "testbed.ue_mtu_bytes", "testbed.xdp_mode"),
+            *("features", "flow_table", "convert", "bench.saturation"),
+        ),
         testbed=THE_UPF,
         script="bench_saturation.py",
     message:
@@ -130,6 +142,7 @@ rule figure_bench_inference:
     log:
         "results/logs/figure_bench_inference.log",
     params:
+        code=code_of("figure_bench_inference.py"),
         note=config["note"],
     message:
         "Drawing what an inference costs"
@@ -145,6 +158,7 @@ rule figure_bench_path:
     log:
         "results/logs/figure_bench_path.log",
     params:
+        code=code_of("figure_bench_path.py"),
         note=config["note"],
     message:
         "Drawing what a packet's way costs"
@@ -160,6 +174,7 @@ rule figure_bench_saturation:
     log:
         "results/logs/figure_bench_saturation.log",
     params:
+        code=code_of("figure_bench_saturation.py"),
         note=config["note"],
     message:
         "Drawing what the live UPF forwards at saturation"

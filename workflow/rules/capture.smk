@@ -1,9 +1,14 @@
 # The training trace: traffic through N3, every packet's fields from the collector in XDP.
 
+CAPTURE = {
+    "code": code_of("capture.py", UNUSED_BY_TRACES),
+    "config": section("seed", "testbed", "traffic", "flow_table", "capture"),
+}
+
 
 rule capture:
     input:
-        testbed="results/testbed.json",
+        testbed=ancient("results/testbed.json"),
         ladder="results/traffic/ladder",
         control="results/traffic/control",
     output:
@@ -20,7 +25,7 @@ rule capture:
         "results/benchmarks/capture.tsv"
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "capture"),
+        **CAPTURE,
     message:
         "Capturing the training trace for {params.config[capture][duration_s]} s"
     script:

@@ -12,7 +12,8 @@ rule causes:
     benchmark:
         "results/benchmarks/causes.tsv"
     params:
-        config=section("seed", "features", "causes"),
+        code=code_of("accuracy_causes.py"),
+        config=section("seed", "features.window_ms", "causes"),
         model={key: config["model"][key] for key in ("kind", "deployed", "min_samples_leaf")},
     message:
         "Measuring what each cause costs in accuracy"
@@ -30,6 +31,8 @@ rule causes_page:
         "results/accuracy_causes.md",
     log:
         "results/logs/accuracy_causes_page.log",
+    params:
+        code=code_of("accuracy_causes_page.py"),
     message:
         "Writing the page on what each cause costs in accuracy"
     script:
@@ -43,6 +46,8 @@ rule page_of_accuracy_causes:
         page_file("accuracy_causes", "Where accuracy goes", "The answer"),
     log:
         "results/logs/page_of_accuracy_causes.log",
+    params:
+        code=code_of("page.py"),
     message:
         "Putting the page on accuracy causes into the report"
     script:
@@ -57,6 +62,7 @@ rule figure_accuracy_causes:
     log:
         "results/logs/figure_accuracy_causes.log",
     params:
+        code=code_of("figure_accuracy_causes.py"),
         note=config["note"],
     message:
         "Drawing what each cause costs in accuracy"

@@ -1,12 +1,20 @@
 # The measured runs. A job is a batch of trials; in a trial every arm has a turn on the same traffic, in drawn order.
 
+CLASSIFY = {
+    "code": code_of("classify.py"),
+    "config": section("seed", "testbed", "features", "flow_table", "arms")
+    | {"traffic": TRAFFIC_OF_TRIALS}
+    | section(*(f"runs.{key}" for key in ("trials_per_batch", "settle_s", "warmup_s", "turn_s")))
+    | delay(config["arms"]),
+}
+
 
 rule classify:
     input:
-        testbed="results/testbed.json",
+        testbed=ancient("results/testbed.json"),
         ladder="results/traffic/ladder",
         control="results/traffic/control",
-        model="results/convert/{point}/parts.json",
+        model="results/convert/{point}",
     output:
         decisions=f"{BATCH}/decisions.parquet",
         turns=f"{BATCH}/turns.parquet",
@@ -21,10 +29,7 @@ rule classify:
     # All cores: a measured run never shares the machine with another rule.
     threads: ALL_CORES
     params:
-        config={
-            **section("seed", "testbed", "features", "flow_table", "delivery", "arms", "runs"),
-            "traffic": TRAFFIC_OF_TRIALS,
-        },
+        **CLASSIFY,
     message:
         "Running batch {wildcards.batch}: {params.config[runs][trials_per_batch]} trials, a turn of every arm in each"
     script:
@@ -41,7 +46,8 @@ checkpoint enough_trials:
     log:
         "results/logs/enough_trials.log",
     params:
-        config=section("arms", "runs"),
+        code=code_of("enough_trials.py"),
+        config=section("runs.batches", "runs.half_width_cpu_points", "runs.trials_per_batch"),
     message:
         "Computing how many trials the wanted interval needs"
     script:

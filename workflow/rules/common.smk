@@ -6,6 +6,8 @@ from pathlib import Path
 # Snakemake finds upfml beside workflow/Snakefile. While the workflow is read, only modules are imported that need no more
 # than Snakemake itself brings: so that it can be listed, planned and linted without .venv.
 from upfml import config as upfml_config
+from upfml.arms import Arms
+from upfml.base import sourcecode
 from upfml.base.errors import UserError
 from upfml.model import points as upfml_points
 
@@ -13,6 +15,7 @@ try:
     upfml_config.check(config)
 except UserError as error:
     raise WorkflowError(str(error))
+config.update(upfml_config.normalised(config))
 
 # The clone. `workflow.basedir` is another folder when workflow/Snakefile is named on the command line.
 PROJECT = str(Path(upfml_config.__file__).parents[2])
@@ -33,8 +36,26 @@ wildcard_constraints:
 
 
 def section(*keys):
-    """Parts of the configuration. A rule that takes them as a parameter runs again when they change."""
-    return {key: config[key] for key in keys}
+    """Parts of the configuration (upfml.config.part). A rule that takes them as a parameter runs again when they change."""
+    return upfml_config.part(config, *keys)
+
+
+UNUSED = upfml_config.unused_code(config)
+# The same of a stage that only keeps packets.
+UNUSED_BY_TRACES = UNUSED + upfml_config.CLASSIFIERS
+
+
+def code_of(script, unused=UNUSED):
+    """The hash of a script's code, with what it imports and the C that this compiles (upfml/base/sourcecode.py).
+
+    Each rule takes that of its script as a parameter, so that it runs again when that code changes.
+    """
+    return sourcecode.of(script, unused)
+
+
+def delay(arms):
+    """The section `delivery`, if one of the arms uses it."""
+    return section("delivery") if any(arm.by == "batched" for arm in Arms.of(arms)) else {}
 
 
 # Parameter `testbed` of on_upf.py, which runs a script where the UPF is, whose kernel and CPUs are measured.
@@ -62,11 +83,11 @@ def run_files(name):
     return every_batch(f"{BATCH}/{name}")
 
 
-def scenario_section(wildcards):
-    """What the run of a scenario depends on: as `section`, of the scenario's configuration, but no other scenario's."""
-    merged = SCENARIOS[wildcards.scenario]
+def scenario_section(scenario):
+    """What the run of a scenario depends on: as `section`, of that scenario's configuration alone."""
+    merged = SCENARIOS[scenario]
     lengths = {key: config["generalise"][key] for key in ("warmup_s", "duration_s")}
-    keys = ("seed", "testbed", "traffic", "features", "flow_table", "delivery")
+    keys = ("seed", "testbed", "traffic", "flow_table")
     return {**{key: merged[key] for key in keys}, "generalise": lengths}
 
 

@@ -1,23 +1,21 @@
 # scikit-learn to C: for user space as emlearn writes it, for the kernel what the engine takes (upfml/model/engines).
 
-from upfml.model.engines import FILES
-
 
 rule convert:
     input:
         "results/train/{point}/forest.joblib",
     output:
-        expand(
-            "results/convert/{{point}}/{name}",
-            name=["model.h", "model.c", "model.so", "forest.h", "engine.h"] + FILES[config["classify"]["engine"]],
-        ),
-        parts="results/convert/{point}/parts.json",
+        # Its files depend on the engine.
+        directory("results/convert/{point}"),
     log:
         "results/logs/convert-{point}.log",
     benchmark:
         "results/benchmarks/convert-{point}.tsv"
     params:
-        config=section("features", "convert", "classify"),
+        code=code_of("convert.py"),
+        config=section("features", "convert.thresholds", "convert.voting", "classify.engine"),
+        # Only one engine divides a forest.
+        division=config["convert"]["division"] if config["classify"]["engine"] == "tailcall" else "auto",
     message:
         "Converting {wildcards.point} to C"
     script:

@@ -1,12 +1,17 @@
 # Do kernel, user space and scikit-learn agree with the reference on every window, live and replayed?
 
+EXACTNESS_RUN = {
+    "code": code_of("exactness_run.py"),
+    "config": section("seed", "testbed", "traffic", "features", "flow_table", "exactness"),
+}
+
 
 rule exactness_run:
     input:
-        testbed="results/testbed.json",
+        testbed=ancient("results/testbed.json"),
         ladder="results/traffic/ladder",
         control="results/traffic/control",
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        model=f"results/convert/{DEPLOYED_POINT}",
     output:
         packets="results/exactness/live/packets.parquet",
         kernel="results/exactness/live/kernel.parquet",
@@ -24,7 +29,7 @@ rule exactness_run:
         "results/benchmarks/exactness_run.tsv"
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "traffic", "features", "flow_table", "delivery", "exactness"),
+        **EXACTNESS_RUN,
     message:
         "Running kernel and user space on the same live packets for {params.config[exactness][duration_s]} s"
     script:
@@ -34,7 +39,7 @@ rule exactness_run:
 rule exactness:
     input:
         forest=f"results/train/{DEPLOYED_POINT}/forest.joblib",
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        model=f"results/convert/{DEPLOYED_POINT}",
         baselines="results/train/baselines.json",
         packets="results/capture/packets.parquet",
         flows="results/capture/flows.parquet",
@@ -46,7 +51,8 @@ rule exactness:
     benchmark:
         "results/benchmarks/exactness.tsv"
     params:
-        config=section("features", "flow_table", "convert", "exactness"),
+        code=code_of("exactness.py"),
+        config=section("features", "flow_table", "convert.voting", "exactness.when"),
         testbed=THE_UPF,
         script="exactness.py",
     message:

@@ -13,6 +13,7 @@ rule figure_traffic:
     log:
         "results/logs/figure_traffic.log",
     params:
+        code=code_of("figure_traffic.py"),
         note=config["note"],
         capture=config["capture"],
         n3_rate_mbit_s=config["testbed"]["n3_rate_mbit_s"],
@@ -33,6 +34,7 @@ rule figure_accuracy:
     log:
         "results/logs/figure_accuracy.log",
     params:
+        code=code_of("figure_accuracy.py"),
         note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
@@ -52,6 +54,7 @@ rule figure_latency:
     log:
         "results/logs/figure_latency.log",
     params:
+        code=code_of("figure_latency.py"),
         note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
@@ -71,6 +74,7 @@ rule figure_cpu_usage:
     log:
         "results/logs/figure_cpu_usage.log",
     params:
+        code=code_of("figure_cpu_usage.py"),
         note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
@@ -89,6 +93,7 @@ rule figure_context_switches:
     log:
         "results/logs/figure_context_switches.log",
     params:
+        code=code_of("figure_context_switches.py"),
         note=config["note"],
         arms=config["arms"],
         window_ms=config["features"]["window_ms"],
@@ -106,6 +111,7 @@ rule figure_sweep:
     log:
         "results/logs/figure_sweep.log",
     params:
+        code=code_of("figure_sweep.py"),
         note=config["note"],
         window_ms=config["features"]["window_ms"],
     message:
@@ -122,6 +128,7 @@ rule figure_flow_table:
     log:
         "results/logs/figure_flow_table.log",
     params:
+        code=code_of("figure_flow_table.py"),
         note=config["note"],
     message:
         "Drawing the flow table under a flood"

@@ -4,7 +4,7 @@
 rule flood:
     input:
         packets="results/capture/packets.parquet",
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        model=f"results/convert/{DEPLOYED_POINT}",
     output:
         "results/flood.parquet",
     log:
@@ -12,6 +12,7 @@ rule flood:
     benchmark:
         "results/benchmarks/flood.tsv"
     params:
+        code=code_of("flood.py"),
         config=section("seed", "features", "flood"),
         testbed=THE_UPF,
         script="flood.py",

@@ -1,9 +1,11 @@
 # Does it generalise? The deployed forest, and the baselines, on scenarios that it was not trained on.
 
+GENERALISE_RUN_CODE = code_of("generalise_run.py", UNUSED_BY_TRACES)
+
 
 rule generalise_run:
     input:
-        testbed="results/testbed.json",
+        testbed=ancient("results/testbed.json"),
         ladder="results/traffic/ladder",
         control="results/traffic/control",
     output:
@@ -20,7 +22,8 @@ rule generalise_run:
         "results/benchmarks/generalise_run-{scenario}.tsv"
     threads: ALL_CORES
     params:
-        config=scenario_section,
+        code=GENERALISE_RUN_CODE,
+        config=lambda wildcards: scenario_section(wildcards.scenario),
     message:
         "Capturing scenario {wildcards.scenario}"
     script:
@@ -45,6 +48,7 @@ rule generalise_judge:
     benchmark:
         "results/benchmarks/generalise_judge.tsv"
     params:
+        code=code_of("generalise.py"),
         config=section("seed", "features"),
         model={
             **config["model"]["deployed"],
@@ -64,6 +68,8 @@ rule generalise_page:
         "results/generalise.md",
     log:
         "results/logs/generalise_page.log",
+    params:
+        code=code_of("generalise_page.py"),
     message:
         "Writing the page on how the forest generalises"
     script:
@@ -77,6 +83,8 @@ rule page_of_generalise:
         page_file("generalise", "Does it generalise?", "The answer"),
     log:
         "results/logs/page_of_generalise.log",
+    params:
+        code=code_of("page.py"),
     message:
         "Putting the page on generalisation into the report"
     script:
@@ -91,6 +99,7 @@ rule figure_generalise:
     log:
         "results/logs/figure_generalise.log",
     params:
+        code=code_of("figure_generalise.py"),
         note=config["note"],
     message:
         "Drawing how the forest generalises"

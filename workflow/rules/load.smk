@@ -1,10 +1,19 @@
 # More and more load, until something breaks: packets a second, flows, and the period of flows.
 
+LOAD = {
+    "code": code_of("load.py"),
+    "config": section(
+        *("seed", "testbed.prefix", "testbed.ue_mtu_bytes", "testbed.xdp_mode"),
+        *("features.iat_unit", "flow_table", "load"),
+    )
+    | delay(config["load"]["arms"]),
+}
+
 
 rule load_turns:
     input:
-        testbed="results/testbed.json",
-        model=f"results/convert/{DEPLOYED_POINT}/parts.json",
+        testbed=ancient("results/testbed.json"),
+        model=f"results/convert/{DEPLOYED_POINT}",
     output:
         load="results/load/load.parquet",
         provenance="results/load/provenance.json",
@@ -14,7 +23,7 @@ rule load_turns:
         "results/benchmarks/load_turns.tsv"
     threads: ALL_CORES
     params:
-        config=section("seed", "testbed", "features", "flow_table", "delivery", "load"),
+        **LOAD,
         testbed=THE_UPF,
         script="load.py",
     message:
@@ -30,6 +39,8 @@ rule load_breaks:
         "results/load/breaks.json",
     log:
         "results/logs/load_breaks.log",
+    params:
+        code=code_of("load_breaks.py"),
     message:
         "Finding where each arm breaks"
     script:
@@ -48,6 +59,7 @@ for SWEEP, TITLE in {"rate": "Packets a second", "flows": "Flows", "period": "Pe
         log:
             f"results/logs/figure_load_{SWEEP}.log",
         params:
+            code=code_of("figure_load.py"),
             note=config["note"],
             arms=config["load"]["arms"],
             sweep=SWEEP,

@@ -15,6 +15,7 @@ rule metrics:
     benchmark:
         "results/benchmarks/metrics.tsv"
     params:
+        code=code_of("metrics.py"),
         arms=config["arms"],
     message:
         "Computing the metrics of every run"
@@ -33,6 +34,7 @@ rule comparison:
     benchmark:
         "results/benchmarks/comparison.tsv"
     params:
+        code=code_of("comparison.py"),
         arms=config["arms"],
     message:
         "Comparing the arms"

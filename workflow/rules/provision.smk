@@ -15,7 +15,8 @@ rule check_machines:
     # All cores: another rule would disturb the look at the idle CPU.
     threads: ALL_CORES
     params:
-        config=section("testbed"),
+        code=code_of("check_machines.py"),
+        config=section("testbed.kind", "testbed.xdp_mode", "testbed.n3_rate_mbit_s", "testbed.machines"),
     message:
         "Checking the hosts of the test bed: kernel, BCC, tools, idle CPU"
     script:
@@ -30,6 +31,8 @@ rule provision:
         touch(FIT),
     log:
         "results/logs/provision.log",
+    params:
+        code=code_of("provision.py"),
     message:
         "Reading what the check of the hosts found"
     script:

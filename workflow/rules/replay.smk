@@ -2,6 +2,8 @@
 
 import os
 
+from upfml.base import contents
+
 CAPTURES = [capture["file"] for capture in config["replay"]]
 # Snakemake would take what another configuration left in results/capture, rather than say that an input is missing.
 for file in CAPTURES:
@@ -11,7 +13,8 @@ for file in CAPTURES:
 
 rule replay:
     input:
-        CAPTURES,
+        # By content, not by time: a capture that takes another's place may be the older one.
+        ancient(CAPTURES),
     output:
         packets="results/capture/packets.parquet",
         flows="results/capture/flows.parquet",
@@ -23,7 +26,9 @@ rule replay:
     benchmark:
         "results/benchmarks/replay.tsv"
     params:
-        config=section("seed", "features", "flow_table", "replay"),
+        code=code_of("replay.py"),
+        config=section("flow_table", "replay"),
+        contents=[contents.sha256(Path(file)) for file in CAPTURES],
     message:
         "Replaying {input} through the collector"
     script:

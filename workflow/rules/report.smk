@@ -12,6 +12,7 @@ rule paper_vs_here:
     log:
         "results/logs/paper_vs_here.log",
     params:
+        code=code_of("paper_vs_here.py"),
         arms=config["arms"],
         testbed=config["testbed"]["kind"],
     message:
@@ -22,13 +23,15 @@ rule paper_vs_here:
 
 rule provenance:
     input:
-        capture="results/capture/provenance.json",
-        runs=run_files("provenance.json"),
+        run_records,
     output:
         "results/provenance.json",
     log:
         "results/logs/provenance.log",
     params:
+        code=code_of("provenance.py"),
+        head=upfml_provenance.commit()["git_commit"],
+        now=now,
         config=config,
     message:
         "Recording code, configuration and machine"
@@ -49,6 +52,7 @@ rule first_page:
     log:
         "results/logs/first_page.log",
     params:
+        code=code_of("first_page.py"),
         arms=config["arms"],
     message:
         "Writing the report's first page"
@@ -63,6 +67,8 @@ rule page_of_paper_vs_here:
         page_file("paper_vs_here", "The paper and here", "The answer"),
     log:
         "results/logs/page_of_paper_vs_here.log",
+    params:
+        code=code_of("page.py"),
     message:
         "Putting the paper's numbers and ours into the report"
     script:
@@ -76,6 +82,8 @@ rule page_of_comparison:
         page_file("comparison", "The arms against each other", "The answer"),
     log:
         "results/logs/page_of_comparison.log",
+    params:
+        code=code_of("page.py"),
     message:
         "Putting the comparison of the arms into the report"
     script:
@@ -89,6 +97,8 @@ rule page_of_metrics:
         page_file("metrics", "Every number of every trial", "Provenance"),
     log:
         "results/logs/page_of_metrics.log",
+    params:
+        code=code_of("page_of_metrics.py"),
     message:
         "Putting the numbers of every trial into the report"
     script:
@@ -103,6 +113,7 @@ rule page_of_provenance:
     log:
         "results/logs/page_of_provenance.log",
     params:
+        code=code_of("page_of_provenance.py"),
         config=config,
     message:
         "Putting code, configuration and machine into the report"
@@ -135,6 +146,8 @@ rule page_of_benchmarks:
         page_file("benchmarks", "What each rule took", "Provenance"),
     log:
         "results/logs/page_of_benchmarks.log",
+    params:
+        code=code_of("page_of_benchmarks.py"),
     message:
         "Making a page of what each rule took"
     script:

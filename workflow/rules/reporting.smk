@@ -1,5 +1,6 @@
 # How figures and pages enter the report, and runs the archive.
 
+from upfml.base import provenance as upfml_provenance
 from upfml.report import drawings as upfml_drawings
 
 # The report's categories, in the order of the story. Snakemake sorts them by name: hence the numbers.
@@ -63,3 +64,32 @@ def made_by(wildcards, input):
     """The rule that makes each file; `report` is not one, but Snakemake itself."""
     makers = {path: [rule.name for rule in workflow.rules if rule.is_producer(path)] for path in input}
     return {path: (names or ["report"])[0] for path, names in makers.items()}
+
+
+def run_records(wildcards):
+    """The provenance of every run that the report shows, that of the training trace first."""
+    return [
+        "results/capture/provenance.json",
+        *run_files("provenance.json")(wildcards),
+        "results/exactness/live/provenance.json",
+        *scenario_files("provenance.json"),
+        "results/load/provenance.json",
+    ]
+
+
+def now(wildcards):
+    """The code and the settings that each of these runs would have today, by a pattern of its path."""
+    made = {
+        "results/capture/*": CAPTURE,
+        "results/runs/*": CLASSIFY,
+        "results/exactness/*": EXACTNESS_RUN,
+        **{
+            f"{SCENARIO}/*".format(scenario=name): {"code": GENERALISE_RUN_CODE, "config": scenario_section(name)}
+            for name in SCENARIOS
+        },
+        "results/load/*": LOAD,
+    }
+    return {
+        pattern: {"code": of["code"], "config_sha256": upfml_provenance.config_sha256(of["config"])}
+        for pattern, of in made.items()
+    }

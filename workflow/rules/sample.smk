@@ -8,6 +8,8 @@ rule sample:
         f"{BATCH}/samples.parquet",
     log:
         "results/logs/sample-{point}-{batch}.log",
+    params:
+        code=code_of("sample.py"),
     message:
         "Reading the samples of batch {wildcards.batch}"
     script:

@@ -7,7 +7,7 @@ rule sweep_point:
         windows="results/windows/windows.parquet",
         forest="results/train/{point}/forest.joblib",
         baselines="results/train/baselines.json",
-        model="results/convert/{point}/parts.json",
+        model="results/convert/{point}",
     output:
         "results/sweep/{point}.json",
     log:
@@ -16,6 +16,7 @@ rule sweep_point:
         "results/benchmarks/sweep_point-{point}.tsv"
     threads: ALL_CORES
     params:
+        code=code_of("sweep_point.py"),
         config=section("features", "flow_table"),
         point=lambda wildcards: POINTS[wildcards.point],
         testbed=THE_UPF,
@@ -33,6 +34,8 @@ rule sweep_table:
         "results/sweep/sweep.parquet",
     log:
         "results/logs/sweep.log",
+    params:
+        code=code_of("sweep_table.py"),
     message:
         "Gathering the sweep"
     script:

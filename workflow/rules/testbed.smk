@@ -3,7 +3,7 @@
 
 rule testbed:
     input:
-        FIT,
+        ancient(FIT),
     output:
         "results/testbed.json",
     log:
@@ -12,7 +12,8 @@ rule testbed:
         "results/benchmarks/testbed.tsv"
     threads: ALL_CORES
     params:
-        config=section("testbed"),
+        code=code_of("testbed.py"),
+        config=section("testbed.kind", "testbed.prefix", "testbed.ue_mtu_bytes", "testbed.machines"),
     message:
         "Building the test bed and sending TCP and UDP through its GTP-U tunnel"
     script:

@@ -3,13 +3,14 @@
 
 rule timer:
     input:
-        FIT,
+        ancient(FIT),
     output:
         "results/timer.json",
     log:
         "results/logs/timer.log",
     threads: ALL_CORES
     params:
+        code=code_of("timer.py"),
         testbed=THE_UPF,
         script="timer.py",
     message:

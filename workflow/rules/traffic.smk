@@ -1,11 +1,9 @@
 # What the traffic generators need: the encoded video, and the URLLC sender.
 
-import os
-
 
 rule ladder:
     input:
-        FIT,
+        ancient(FIT),
     output:
         directory("results/traffic/ladder"),
     log:
@@ -14,7 +12,8 @@ rule ladder:
         "results/benchmarks/ladder.tsv"
     threads: 2
     params:
-        video=config["traffic"]["video"],
+        code=code_of("ladder.py"),
+        config=section(*(f"traffic.video.{key}" for key in ("ladder_mbit_s", "segment_s", "length_s"))),
     message:
         "Encoding the DASH ladder"
     script:
@@ -23,12 +22,13 @@ rule ladder:
 
 rule control:
     input:
-        FIT,
-        source=os.path.join(os.path.dirname(upfml_config.__file__), "traffic/control.c"),
+        ancient(FIT),
     output:
         "results/traffic/control",
     log:
         "results/logs/control.log",
+    params:
+        code=code_of("control.py"),
     message:
         "Compiling the URLLC sender"
     script:

@@ -10,6 +10,8 @@ rule baselines:
         "results/logs/baselines.log",
     benchmark:
         "results/benchmarks/baselines.tsv"
+    params:
+        code=code_of("baselines.py"),
     message:
         "Fitting the baselines"
     script:
@@ -28,6 +30,7 @@ rule train:
     benchmark:
         "results/benchmarks/train-{point}.tsv"
     params:
+        code=code_of("train.py"),
         seed=config["seed"],
         point=lambda wildcards: POINTS[wildcards.point],
         kind=config["model"]["kind"],

@@ -13,6 +13,7 @@ rule windows:
     benchmark:
         "results/benchmarks/windows.tsv"
     params:
+        code=code_of("windows.py"),
         config=section("seed", "features"),
         test_share=config["model"]["test_share"],
         urllc_per_embb=config["model"]["urllc_per_embb"],

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from upfml.base import files
 from upfml.glue import rule
-from upfml.report import archive
+from upfml.report import archive, runs
 
 with rule(snakemake), files.whole_file(snakemake.output[0]) as partial:
+    records = {path: files.read_json(path) for path in snakemake.input.records}
+    archive.check(runs.described(records, snakemake.params.now))
     archive.pack(
         partial,
         snakemake.params.made_by,

@@ -7,5 +7,5 @@ from upfml.glue import rule
 from upfml.studies.bench import delivery
 
 with rule(snakemake):
-    table = delivery.measure(Path(snakemake.input.model).parent, snakemake.params.repeats)
+    table = delivery.measure(Path(snakemake.input.model), snakemake.params.repeats)
     files.write_csv(table, snakemake.output[0])

@@ -8,5 +8,5 @@ from upfml.packets.features import Definition
 from upfml.studies.bench import lock
 
 with rule(snakemake):
-    table = lock.measure(Path(snakemake.input.model).parent, Definition.of(snakemake.params.config["features"]))
+    table = lock.measure(Path(snakemake.input.model), Definition.of(snakemake.params.config["features"]))
     files.write_csv(table, snakemake.output[0])

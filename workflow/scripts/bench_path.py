@@ -10,7 +10,7 @@ from upfml.studies.bench import path
 with rule(snakemake):
     config = snakemake.params.config
     table = path.measure(
-        Path(snakemake.input.model).parent,
+        Path(snakemake.input.model),
         FlowTable.of(config["flow_table"]),
         config["bench"]["flows"],
         config["bench"]["repeats"],

@@ -8,5 +8,5 @@ from upfml.studies.bench import replay
 
 with rule(snakemake):
     packets = files.read(snakemake.input.packets, tables.PACKETS)
-    table = replay.measure(packets, Path(snakemake.input.model).parent)
+    table = replay.measure(packets, Path(snakemake.input.model))
     files.write_csv(table, snakemake.output[0])

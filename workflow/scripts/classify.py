@@ -11,6 +11,7 @@ with rule(snakemake):
         int(snakemake.wildcards.batch),
         ladder=Path(snakemake.input.ladder),
         control=Path(snakemake.input.control),
-        model=Path(snakemake.input.model).parent,
+        model=Path(snakemake.input.model),
+        code=snakemake.params.code,
         out=Path(snakemake.output.run).parent,
     )

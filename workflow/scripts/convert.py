@@ -1,4 +1,4 @@
-"""Convert one forest. In: the forest. Out: C for user space (compiled, too) and for the kernel."""
+"""Convert one forest. In: the forest. Out: a folder with C for user space (compiled, too) and for the kernel."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from upfml.model import convert
 from upfml.packets.features import Definition
 
 with rule(snakemake):
-    folder, config = Path(snakemake.output.parts).parent, snakemake.params.config
+    folder, config = Path(snakemake.output[0]), snakemake.params.config
     forest = joblib.load(snakemake.input[0])
     convert.write(
         forest,
-        config["convert"]["division"],
+        snakemake.params.division,
         config["classify"]["engine"],
         folder,
         thresholds=config["convert"]["thresholds"],

@@ -15,7 +15,7 @@ with rule(snakemake):
     config, inputs = snakemake.params.config, snakemake.input
     model = exactness.Model(
         joblib.load(inputs.forest),
-        Path(inputs.model).parent,
+        Path(inputs.model),
         config["convert"]["voting"],
         Definition.of(config["features"]),
         config["exactness"]["when"],

@@ -16,6 +16,7 @@ with rule(snakemake):
         duration_s=config["exactness"]["duration_s"],
         ladder=Path(snakemake.input.ladder),
         control=Path(snakemake.input.control),
-        model=Path(snakemake.input.model).parent,
+        model=Path(snakemake.input.model),
+        code=snakemake.params.code,
         out=Path(snakemake.output.packets).parent,
     )

@@ -13,7 +13,7 @@ with rule(snakemake):
     begin_ns = packets["t_ns"].iloc[0]
     rows = flood.study(
         packets[packets["t_ns"] < begin_ns + flood.TRACE_S * 10**9],
-        Path(snakemake.input.model).parent,
+        Path(snakemake.input.model),
         Definition.of(config["features"]),
         config["seed"],
         config["flood"]["packets"],

@@ -17,5 +17,6 @@ with rule(snakemake):
         ladder=Path(snakemake.input.ladder),
         control=Path(snakemake.input.control),
         model=None,
+        code=snakemake.params.code,
         out=Path(snakemake.output.packets).parent,
     )

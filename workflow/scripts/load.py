@@ -8,9 +8,13 @@ from upfml.studies.load import turns
 
 with rule(snakemake):
     config, began = snakemake.params.config, provenance.now()
-    rows = turns.measure(config, Path(snakemake.input.model).parent)
+    rows = turns.measure(config, Path(snakemake.input.model))
     files.write(rows, snakemake.output.load, tables.LOAD)
     record = provenance.of(
-        config, xdp_modes=sorted(set(rows["xdp_mode"]) - {xdpmode.NONE}), start=began, end=provenance.now()
+        config,
+        snakemake.params.code,
+        xdp_modes=sorted(set(rows["xdp_mode"]) - {xdpmode.NONE}),
+        start=began,
+        end=provenance.now(),
     )
     files.write_json(record, snakemake.output.provenance)

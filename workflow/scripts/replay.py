@@ -7,4 +7,5 @@ from upfml.glue import rule
 from upfml.replay import captures
 
 with rule(snakemake):
-    captures.training_trace(snakemake.params.config, Path(snakemake.output.packets).parent, logging.info)
+    out = Path(snakemake.output.packets).parent
+    captures.training_trace(snakemake.params.config, snakemake.params.code, out, logging.info)

@@ -15,7 +15,7 @@ with rule(snakemake):
     row = sweep.measure(
         joblib.load(snakemake.input.forest),
         baselines.read(snakemake.input.baselines)["random"],
-        Path(snakemake.input.model).parent,
+        Path(snakemake.input.model),
         files.read(snakemake.input.packets, tables.PACKETS),
         files.read(snakemake.input.windows, tables.WINDOWS),
         Definition.of(snakemake.params.config["features"]),

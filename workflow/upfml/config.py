@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -12,9 +13,14 @@ import yaml
 
 from upfml.arms import Arms
 from upfml.base.errors import UserError
+from upfml.model.engines import ENGINES
 from upfml.studies.load.loads import offered_loads
 
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
+
+
+CLASSIFIERS = [f"workflow/upfml/classify/{name}.py" for name in ("afxdp", "kernel", "native", "user")]
+"""Code that the agent (run/agent.py) does not use when it only keeps packets (see `unused_code`)."""
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -34,14 +40,71 @@ def check(config: Mapping[str, Any]) -> None:
         )
 
 
+def normalised(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same configuration, checked, in the one form in which two that mean the same are equal.
+
+    Whole numbers are integers (3.0 is 3), keys are in the schema's order, what has a default is there, and `arms` is a
+    list of names. So nothing runs again because something is only written in another way.
+    """
+    ordered = _normalised(config, _schema())
+    return {**ordered, "arms": Arms.of(ordered["arms"]).names}
+
+
+def _normalised(value: Any, schema: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        value = {key: of["default"] for key, of in known.items() if "default" in of} | value
+        names = [*(key for key in known if key in value), *sorted(key for key in value if key not in known)]
+        return {key: _normalised(value[key], known.get(key, {})) for key in names}
+    if isinstance(value, list):
+        return [_normalised(item, schema.get("items", {})) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def part(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """What `config` says of these keys, such as `features.window_ms`, and nothing else.
+
+    Keys without a value are left out. A rule takes it as a parameter: it runs again when one of its keys changes.
+    """
+    found: dict[str, Any] = {}
+    for key in keys:
+        *sections, name = key.split(".")
+        source, into = config, found
+        for section in sections:
+            source, into = source[section], into.setdefault(section, {})
+        if name in source:
+            into[name] = source[name]
+    return found
+
+
+def unused_code(config: Mapping[str, Any], every_engine: bool = False) -> list[str]:
+    """Files and folders of the project that change no result under this configuration (base/sourcecode.py).
+
+    They are other engines than the configured one, but for a stage that tries every engine; the machines of the test
+    bed `ssh`, when it is of namespaces; and how a script logs and ends.
+    """
+    others = [] if every_engine else [engine for engine in ENGINES if engine != config["classify"]["engine"]]
+    return [
+        *(f"workflow/upfml/model/engines/{engine}.py" for engine in others),
+        *(f"bpf/engines/{engine}.h" for engine in others),
+        *([] if config["testbed"]["kind"] == "ssh" else ["workflow/upfml/testbed/ssh/"]),
+        *("workflow/upfml/base/errors.py", "workflow/upfml/glue.py"),
+    ]
+
+
 def _check_load(load: Mapping[str, Any]) -> None:
     Arms.of(load["arms"])
     for offered in offered_loads(load):
         offered.schedule(load)
 
 
+@functools.cache
+def _schema() -> Any:
+    return yaml.safe_load(SCHEMA.read_text())
+
+
 def _check_schema(config: Mapping[str, Any]) -> None:
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = _schema()
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(dict(config)))
     if error is not None:
         key = ".".join(map(str, error.absolute_path)) or "the top level"

@@ -24,22 +24,29 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def of(config: Mapping[str, Any], on: Mapping[str, Any] | None = None, **facts: Any) -> dict[str, Any]:
-    """Provenance of something made under `config`, on this machine or on one of which `on` has the facts (`machine`).
+def of(config: Mapping[str, Any], code: str, on: Mapping[str, Any] | None = None, **facts: Any) -> dict[str, Any]:
+    """Provenance of something made under `config` by code of that hash (sourcecode.py).
 
-    `facts` says what only its maker knows.
+    It was made on this machine, or on one of which `on` has the facts (`machine`). `facts` says what only its maker
+    knows.
     """
     return {
-        **code(),
-        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
-        "seed": config["seed"],
+        **commit(),
+        "code": code,
+        "config_sha256": config_sha256(config),
+        "seed": config.get("seed"),
         **(on or machine()),
         "clock": "CLOCK_MONOTONIC",
         **facts,
     }
 
 
-def code() -> dict[str, Any]:
+def config_sha256(config: Mapping[str, Any]) -> str:
+    """The hash of settings."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def commit() -> dict[str, Any]:
     """Which code this is: the commit, and whether there are changes to it; a copy of the code has that in COPIED."""
     if (_ROOT / COPIED).exists():
         return dict(json.loads((_ROOT / COPIED).read_text()))

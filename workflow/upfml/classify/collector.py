@@ -11,11 +11,12 @@ from upfml.bpf.delivery import READ_AT_ONCE, Delivery
 from upfml.bpf.flowtable import FlowTable
 from upfml.bpf.module import Module
 from upfml.bpf.testrun import replay_defines
-from upfml.packets.features import Definition
+
+_NO_WINDOWS: dict[str, int | str | None] = {"WINDOW_NS": 1, "IAT_UNIT_NS": 1}
+"""For window.h, of which the collector uses no more than the structs: windows are made of its events, in user space."""
 
 
 def collector(
-    definition: Definition,
     flow_table: FlowTable,
     delivery: Delivery = READ_AT_ONCE,
     *,
@@ -27,7 +28,7 @@ def collector(
     With `replay` it takes packets' own times from TestRun; with `stamps` it says when an event was sent.
     """
     clock = (replay_defines() if replay else {}) | ({"STAMP_STEPS": None} if stamps else {})
-    return Module("collect.bpf.c", {**definition.defines(), **flow_table.defines(), **delivery.defines(), **clock})
+    return Module("collect.bpf.c", {**_NO_WINDOWS, **flow_table.defines(), **delivery.defines(), **clock})
 
 
 class PacketRecorder:

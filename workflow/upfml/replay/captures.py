@@ -104,7 +104,7 @@ def through_model(file: Path, model: Path, out: Path, *, plain: bool, tell: Tell
     classes: Counter[int] = Counter()
     with CaptureFile(file, plain=plain) as capture, _folder(out), contextlib.ExitStack() as stack:
         stack.enter_context(one_cpu())
-        collect = collector(definition, FlowTable(), replay=True)
+        collect = collector(FlowTable(), replay=True)
         classifier, programs = kernel.load(model, definition, "window", FlowTable(), replay=True)
         packets = stack.enter_context(files.writer(out / "packets.parquet", tables.PACKETS))
         windows = stack.enter_context(files.writer(out / "windows.parquet", tables.CLOSED_WINDOWS))
@@ -176,7 +176,7 @@ def _folder(path: Path) -> Iterator[None]:
         raise
 
 
-def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
+def training_trace(config: Mapping[str, Any], code: str, out: Path, tell: Tell) -> None:
     """The training trace from the captures of `config["replay"]` instead of from the test bed, into `out`.
 
     Each goes through the collector with a flow table of its own; every flow in it has the capture's label. Writes
@@ -184,12 +184,12 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
     flow in common: its true class would be a matter of order.
     """
     began = provenance.now()
-    definition, flow_table = Definition.of(config["features"]), FlowTable.of(config["flow_table"])
+    flow_table = FlowTable.of(config["flow_table"])
     seen: dict[bytes, int] = {}  # the key of each flow, and the capture that it is in
     summaries = []
     with one_cpu(), files.writer(out / "packets.parquet", tables.PACKETS) as packets:
         for number, described in enumerate(config["replay"]):
-            module = collector(definition, flow_table, replay=True)
+            module = collector(flow_table, replay=True)
 
             def take(rows: np.ndarray, number: int = number) -> None:
                 for key in rows["key"][rows["iat_ns"] < 0]:
@@ -211,7 +211,7 @@ def training_trace(config: Mapping[str, Any], out: Path, tell: Tell) -> None:
     files.write_json({"received": received, "lost": 0, "rate": 0.0}, out / "loss.json")
     files.write_json({"arm": "replay", "captures": summaries}, out / "run.json")
     record = provenance.of(
-        config, arm="replay", traffic_seed=None, xdp_modes=[], start=began, end=provenance.now(),
+        config, code, arm="replay", traffic_seed=None, xdp_modes=[], start=began, end=provenance.now(),
         libpcap=capturefile.libpcap_version(),
     )  # fmt: skip
     files.write_json(record, out / "provenance.json")

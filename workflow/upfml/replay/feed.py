@@ -69,12 +69,12 @@ class ReplayedProgram:
         self._handed_on = self._received
 
 
-def collect(packets: pd.DataFrame, definition: Definition, flow_table: FlowTable, take: Take) -> dict[str, int]:
+def collect(packets: pd.DataFrame, flow_table: FlowTable, take: Take) -> dict[str, int]:
     """A packets table (in order of time) through the collector, its events to `take`; the collector's counters.
 
     Raises UserError when the replay loses an event.
     """
-    module = collector(definition, flow_table, replay=True)
+    module = collector(flow_table, replay=True)
     with one_cpu():
         replayed = ReplayedProgram(module, module.load("collect"), "packets", events.PACKET_EVENT, take)
         return _feed(replayed, frames.batches(packets, BATCH_PACKETS))

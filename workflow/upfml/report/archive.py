@@ -26,6 +26,7 @@ from rocrate.rocrate import ROCrate
 from upfml.base import xdpmode
 from upfml.base.errors import UserError
 from upfml.report.drawings import DRAWINGS, Drawing
+from upfml.report.runs import commits, older
 
 _CODE = (
     "CITATION.cff",
@@ -103,6 +104,18 @@ def code(root: Path) -> list[str]:
             "make the archive in a clone; from an archive one can only draw figures",
         )
     return [path for path in done.stdout.splitlines() if (root / path).exists()]
+
+
+def check(runs: Mapping[str, Any]) -> None:
+    """Raise UserError when the clone's code or settings are not those that made the runs (runs.described).
+
+    The archive has the clone's: beside such runs they would tell a stranger something false.
+    """
+    if outdated := older(runs):
+        raise UserError(
+            "these runs were made by other code or other settings than are here: " + ", ".join(outdated),
+            "run `make all`, which measures again what has changed, or check out what made them, then `make archive`",
+        )
 
 
 def pack(
@@ -187,13 +200,12 @@ def _describe(crate: ROCrate, provenance: Mapping[str, Any], citation: Mapping[s
         )
         for number, author in enumerate(citation["authors"], 1)
     ]
-    commit = provenance["git_commit"] or "unknown"
     software = add(
         "#upfml",
         _type="SoftwareApplication",
         name="upfml",
         description=citation["title"],
-        softwareVersion=f"{version('upfml')}, commit {commit}{' with changes' if provenance['git_changes'] else ''}",
+        softwareVersion=f"{version('upfml')}, {commits(provenance['runs'], provenance['head'])}",
         author=authors,
         license=licence,
     )

@@ -90,7 +90,7 @@ class LoadedArm:
 
 
 def _collector(job: Job) -> tuple[Module, list[Program]]:
-    module = collector(job.definition, job.flow_table, job.delivery, stamps=True)
+    module = collector(job.flow_table, job.delivery, stamps=True)
     return module, [module.load("collect")]
 
 
@@ -114,7 +114,7 @@ def capture(job: Job) -> LoadedArm:
 def user(job: Job) -> LoadedArm:
     """The arm `user`."""
     module, programs = _collector(job)
-    classifier = UserClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
+    classifier = UserClassifier(job.needed_model, job.needed_definition, job.arm.when, _lost(module))
     consumer = job.delivery.open(module, {"packets": classifier})
     return LoadedArm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
@@ -122,14 +122,14 @@ def user(job: Job) -> LoadedArm:
 def native(job: Job) -> LoadedArm:
     """The arm `native`."""
     module, programs = _collector(job)
-    classifier = NativeClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
+    classifier = NativeClassifier(job.needed_model, job.needed_definition, job.arm.when, _lost(module))
     consumer = NativeRing(module, "packets", classifier, job.delivery.delay_ms / 1e3)
     return LoadedArm(module, programs, consumer, {"decisions": classifier}, lambda: classifier.counts, [classifier])
 
 
 def afxdp(job: Job) -> LoadedArm:
     """The arm `afxdp`."""
-    plane = AfXdp(job.needed_model, job.definition, job.arm.when, job.uplink)
+    plane = AfXdp(job.needed_model, job.needed_definition, job.arm.when, job.uplink)
     return LoadedArm(
         plane.module, [plane.program], plane, {"decisions": plane}, lambda: plane.counts, [plane], plane, follows=False
     )
@@ -139,7 +139,7 @@ def in_kernel(job: Job) -> LoadedArm:
     """The arm `kernel`."""
     module, programs = kernel.load(
         job.needed_model,
-        job.definition,
+        job.needed_definition,
         job.arm.when,
         job.flow_table,
         job.delivery,
@@ -169,15 +169,15 @@ def exactness(job: Job) -> LoadedArm:
     delivery = replace(job.delivery, pages=_EXACTNESS_PAGES)
     module, programs = kernel.load(
         job.needed_model,
-        job.definition,
+        job.needed_definition,
         job.arm.when,
         job.flow_table,
         delivery,
         also=["HAND_OUT_PACKETS", "STAMP_STEPS"],
     )
     packets, decisions = PacketRecorder(), kernel.DecisionRecorder(module)
-    python = UserClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
-    c = NativeClassifier(job.needed_model, job.definition, job.arm.when, _lost(module))
+    python = UserClassifier(job.needed_model, job.needed_definition, job.arm.when, _lost(module))
+    c = NativeClassifier(job.needed_model, job.needed_definition, job.arm.when, _lost(module))
     return LoadedArm(
         module,
         programs,

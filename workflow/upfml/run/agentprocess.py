@@ -29,12 +29,11 @@ class AgentProcess:
 
     def __init__(self, config: Mapping[str, Any], arm: Arm, bed: Bed, model: Path | None, work: Path) -> None:
         """Start it. `arm` is of any kind but none. `model` is a folder of convert.write, if the arm classifies."""
-        definition = Definition.of(config["features"])
         job = Job(
             arm=arm, device=bed.n3_device, xdp_mode=config["testbed"]["xdp_mode"], out=bed.upf.path(work),
-            window_ns=definition.window_ns, iat_unit_ns=definition.iat_unit_ns,
+            definition=Definition.of(config["features"]) if arm.classifies else None,
             flow_table=FlowTable.of(config["flow_table"]),
-            delivery=Delivery.of(arm.by, config["delivery"]["delay_ms"]),
+            delivery=Delivery.of(arm.by, config["delivery"]["delay_ms"] if arm.by == "batched" else 0.0),
             model=bed.upf.path(model) if model and arm.classifies else None, uplink=bed.uplink,
         )  # fmt: skip
         work.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,7 @@ class Job:
     device: str  # the UPF's N3
     xdp_mode: str  # as configured: auto, offload, native or generic
     out: Path  # folder for what it writes
-    window_ns: int
-    iat_unit_ns: int
+    definition: Definition | None  # of windows and features, for arms that classify
     flow_table: FlowTable
     delivery: Delivery
     model: Path | None  # folder written by convert.write, for arms that classify
@@ -36,9 +35,10 @@ class Job:
         return self.model
 
     @property
-    def definition(self) -> Definition:
-        """The windows and features that it computes."""
-        return Definition(self.window_ns, self.iat_unit_ns)
+    def needed_definition(self) -> Definition:
+        """The windows and features, for arms that classify."""
+        assert self.definition is not None
+        return self.definition
 
     def write(self, path: Path) -> None:
         """Write it for an agent to read."""
@@ -50,6 +50,7 @@ class Job:
         content: dict[str, Any] = files.read_json(path)
         content["arm"] = Arm(**content["arm"])
         content["out"] = Path(content["out"])
+        content["definition"] = Definition(**content["definition"]) if content["definition"] else None
         content["flow_table"] = FlowTable(**content["flow_table"])
         content["delivery"] = Delivery(**content["delivery"])
         content["uplink"] = Uplink(**content["uplink"])

@@ -39,13 +39,15 @@ def run(
     ladder: Path,
     control: Path,
     model: Path | None,
+    code: str,
     out: Path,
 ) -> None:
     """Run one arm and write into `out`: its tables, flows, rungs, sampling/, loss, run and provenance.
 
-    `ladder` and `control` are what the traffic stage made, `model` a folder of convert.write. The measured part begins
-    after `warmup_s`; rows from before it, or from after `duration_s`, are dropped. Raises UserError when a generator or
-    the agent fails; the test bed and every process are gone then, too.
+    `ladder` and `control` are what the traffic stage made, `model` a folder of convert.write. `code` is the hash of the
+    code that measures (base/sourcecode.py), for the provenance. The measured part begins after `warmup_s`; rows from
+    before it, or from after `duration_s`, are dropped. Raises UserError when a generator or the agent fails; the test
+    bed and every process are gone then, too.
     """
     began = provenance.now()
     work = out / "work"
@@ -97,6 +99,7 @@ def run(
     )
     record = provenance.of(
         config,
+        code,
         machine,
         arm=arm.name,
         traffic_seed=seed,

@@ -98,11 +98,14 @@ def enough(config: Mapping[str, Any], turns: pd.DataFrame, samples: pd.DataFrame
     }
 
 
-def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, model: Path, out: Path) -> None:
+def run(
+    config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, model: Path, code: str, out: Path
+) -> None:
     """Run the trials of a batch and write into `out`: decisions, turns, flows, sampling/, run and provenance.
 
-    `ladder` and `control` are what the traffic stage made, `model` is a folder of convert.write. Raises UserError when
-    a generator or an agent fails; the test bed and every process are gone then, too.
+    `ladder` and `control` are what the traffic stage made, `model` is a folder of convert.write. `code` is the hash of
+    the code that measures (base/sourcecode.py), for the provenance. Raises UserError when a generator or an agent
+    fails; the test bed and every process are gone then, too.
     """
     began = provenance.now()
     trials = in_batch(config, batch)
@@ -135,7 +138,7 @@ def run(config: Mapping[str, Any], batch: int, *, ladder: Path, control: Path, m
         out / "run.json",
     )
     record = provenance.of(
-        config, machine, trials=list(trials), xdp_modes=modes, testbed=facts, start=began, end=provenance.now()
+        config, code, machine, trials=list(trials), xdp_modes=modes, testbed=facts, start=began, end=provenance.now()
     )
     files.write_json(record, out / "provenance.json")
 

@@ -124,5 +124,5 @@ def replayed(model: Model, packets: pd.DataFrame, flow_table: FlowTable) -> dict
         user.take(events)
         native.take(events)
 
-    feed.collect(packets, model.definition, flow_table, take)
+    feed.collect(packets, flow_table, take)
     return {"kernel": in_kernel, "user": user.table(), "native": native.table()}

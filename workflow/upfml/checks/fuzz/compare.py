@@ -15,11 +15,9 @@ from upfml.bpf.module import counter_names
 from upfml.bpf.ring import Ring
 from upfml.bpf.testrun import RECORD, TestRun
 from upfml.classify.collector import collector
-from upfml.packets.features import Definition
 from upfml.reference.parser import Packet, Parsed
 
 BATCH_FRAMES = 512
-_DEFINITION = Definition(window_ns=500_000_000, iat_unit_ns=1_000)  # of no consequence here
 
 
 class BatchOutcome(NamedTuple):
@@ -44,7 +42,7 @@ class KernelParser:
     """The real collector's verdict on batches of at most BATCH_FRAMES frames."""
 
     def __init__(self) -> None:
-        self._module = collector(_DEFINITION, FlowTable(), replay=True)
+        self._module = collector(FlowTable(), replay=True)
         self._run = TestRun(self._module.load("collect"))
         self._ring = Ring(self._module, "packets", events.PACKET_EVENT)
         names = counter_names()

@@ -83,7 +83,7 @@ class Plan:
 
     def _collectors(self, deliveries: tuple[str, ...], flow_tables: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         for by, kind in product(deliveries, flow_tables):
-            made = collector(DEFINITION, FlowTable(kind), Delivery.of(by), replay=True)
+            made = collector(FlowTable(kind), Delivery.of(by), replay=True)
             subject = self._subject(f"collect {by} {kind}", made) | {
                 "ring": "packets" if by == "ring" else None,
                 "captures": ["trace", "mutants"],

@@ -4,5 +4,4 @@ Their C is in bpf/engines. Each has `infer`, which the classifier goes on to wit
 modules have `defines`, of a converted forest's facts (parts.json), and `load`, of its module, folder and facts.
 """
 
-FILES = {"tailcall": ["forest_parts.h"], "inline": ["forest_votes.h"], "table": ["forest.bin"]}
-"""What each needs beside forest.h and engine.h; written by convert.write."""
+ENGINES = ("tailcall", "inline", "table")

@@ -17,6 +17,7 @@ from upfml.base import xdpmode
 from upfml.report.comparison.rows import Row
 from upfml.report.firstpage.claims import KERNEL, USER, Claim, Verdict, claims, strongest
 from upfml.report.metrics import by_trial
+from upfml.report.runs import commits, older
 
 
 def certainty(arms: Arms, metrics: pd.DataFrame, published_rows: int, provenance: Mapping[str, Any]) -> list[str]:
@@ -29,13 +30,12 @@ def certainty(arms: Arms, metrics: pd.DataFrame, published_rows: int, provenance
         else "Brackets hold 95 % intervals over the trials. They say nothing about other machines or other traffic"
     )
     noisy = metrics.loc[metrics["metric"] == "noisy", "value"]
-    commit = (provenance["git_commit"] or "unknown")[:12]
+    made_by = commits(provenance["runs"], provenance["head"])
     setting = (
         "one machine plays UE, gNB, UPF and data network, so compare differences, not levels"
         if provenance["testbed"]["kind"] == "namespaces"
         else "it is the UPF's, one of three machines"
     )
-    changed = ", with uncommitted changes" if provenance["git_changes"] else ""
     return [
         f"**Arms**: “the kernel” means the arm {best[KERNEL]}, and “user space” the arm {best[USER]}, unless another "
         "arm is named. They are the strongest that were run of each side.",
@@ -45,8 +45,7 @@ def certainty(arms: Arms, metrics: pd.DataFrame, published_rows: int, provenance
         "and verdict.",
         f"**Machine**: {provenance['cpus']} CPUs ({provenance['cpu']}), Linux {provenance['kernel']}; {setting}. "
         f"{xdpmode.words(provenance['xdp_modes'])}.",
-        f"**Code and time**: commit {commit}{changed}; seed {provenance['seed']}; {provenance['start']} to "
-        f"{provenance['end']}.",
+        f"**Code and time**: {made_by}; seed {provenance['seed']}; {provenance['start']} to {provenance['end']}.",
     ]
 
 
@@ -70,6 +69,7 @@ def page(
         [
             *_heading("Classification in the kernel of a 5G user plane", "="),
             *(_paragraph(f"**{provenance['note']}**") if provenance["note"] else []),
+            *_warning(provenance),
             *_heading("What was asked", "-"),
             *_paragraph(_ASKED),
             *_heading("What was found", "-"),
@@ -87,6 +87,17 @@ _ASKED = (
     "*Leveraging eBPF/XDP for Real-Time Machine Learning Traffic Classification in 5G User Plane Networks* (Galvão, "
     "Rocha, Gomes, de Almeida) answers: yes, yes, and hardly. This run repeats its experiment on real packets."
 )
+
+
+def _warning(provenance: Mapping[str, Any]) -> list[str]:
+    """What is shown though its code or its settings have changed since: somebody has told Snakemake to leave it."""
+    outdated = older(provenance["runs"])
+    if not outdated:
+        return []
+    names = ", ".join(outdated)
+    return _paragraph(
+        f"**Older than the code or the configuration: {names}.** ``make all`` measures again what has changed."
+    )
 
 
 def _summary(judged: Sequence[Claim]) -> str:

@@ -21,6 +21,7 @@ from upfml.base.errors import UserError
 from upfml.base.statistics import Estimate, mean_over_trials, ratio_over_trials
 from upfml.base.words import estimate, given, number, with_interval
 from upfml.report.metrics import by_trial
+from upfml.report.runs import commits
 
 KERNEL, USER = (STRONGEST_ARMS[role] for role in ("kernel", "user"))
 PAPER_KERNEL, PAPER_USER = (PAPER_ARMS[role] for role in ("kernel", "user"))
@@ -75,10 +76,9 @@ def _quoted(name: str, results: Path) -> str:
 
 def _which_run(results: Path) -> str:
     record = files.read_json(results / "provenance.json")
-    commit = (record["git_commit"] or "unknown")[:12]
-    changed = ", changed" if record["git_changes"] else ""
+    made_by = commits(record["runs"], record["head"])
     return (
-        f"*By `make pictures`, from a run of {record['start'][:10]}: commit {commit}{changed}, {record['cpus']} CPUs "
+        f"*By `make pictures`, from a run of {record['start'][:10]}: {made_by}, {record['cpus']} CPUs "
         f"({record['cpu']}), Linux {record['kernel']}, XDP {' and '.join(record['xdp_modes'])}.*"
     )
 

@@ -45,13 +45,12 @@ from upfml.bpf.testrun import TestRun, one_cpu
 from upfml.classify import kernel
 from upfml.classify.user import predictor
 from upfml.model import convert
-from upfml.model.engines import FILES
+from upfml.model.engines import ENGINES
 from upfml.model.kinds import TreeModel, round_shares, trees_of, untrained
 from upfml.model.points import point_name
 from upfml.packets.features import Definition
 from upfml.studies.bench import programs
 
-ENGINES = list(FILES)
 COLUMNS = [
     *("forest", "engine", "order", "ns_gross", "ns_net", "instructions", "verified_instructions", "load_ms"),
     *("swap_ms", "jited_bytes", "agree", "refused_reason"),

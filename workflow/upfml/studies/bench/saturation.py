@@ -30,7 +30,7 @@ from upfml.arms import Arm
 from upfml.base import files, tables
 from upfml.base.errors import UserError
 from upfml.bpf import xdp
-from upfml.model.engines import FILES
+from upfml.model.engines import ENGINES
 from upfml.model.kinds import TreeModel
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.studies.bench import programs
@@ -41,7 +41,7 @@ from upfml.traffic.injector.generator import Generator
 
 log = logging.getLogger(__name__)
 
-ARMS = [*(("kernel", engine) for engine in FILES), ("none", ""), ("XDP_PASS", "")]
+ARMS = [*(("kernel", engine) for engine in ENGINES), ("none", ""), ("XDP_PASS", "")]
 """Each with its engine; `kernel` is the agent's arm. Agents take long to start, so they come first."""
 COLUMNS = [
     *("arm", "engine", "turn", "forwarded_packets_per_s", "over_pass", "sent_packets_per_s", "forwarded_share"),

@@ -84,7 +84,7 @@ def _run_on(upf: RemoteHost, snakemake: Any, script: str) -> None:
 
 
 def _with_its_folder(path: Path) -> Path:
-    return path if path.parent.name == _RESULTS else path.parent
+    return path if path.is_dir() or path.parent.name == _RESULTS else path.parent
 
 
 def _described(given: Any, upf: RemoteHost) -> dict[str, Any]:

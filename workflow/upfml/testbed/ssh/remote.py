@@ -163,7 +163,7 @@ class RemoteHost:
 
     def _send_code(self) -> None:
         with TemporaryDirectory() as made:
-            files.write_json(provenance.code(), Path(made, provenance.COPIED))
+            files.write_json(provenance.commit(), Path(made, provenance.COPIED))
             code = {
                 "workflow/upfml": _PACKAGE, "bpf": module.SOURCES, provenance.COPIED: Path(made, provenance.COPIED)
             }  # fmt: skip
