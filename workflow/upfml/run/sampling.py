@@ -18,14 +18,16 @@ from pathlib import Path
 from statistics import fmean
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from upfml.base import files, tables
 from upfml.base.tables import UPF
-from upfml.bpf.switches import SwitchCounter
 from upfml.testbed.host import LocalHost, stop
+
+if TYPE_CHECKING:
+    from upfml.bpf.switches import SwitchCounter
 
 _STAT = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """Columns of a cpu line of /proc/stat, proc(5)."""
