@@ -90,7 +90,7 @@ def test_every_arm_has_a_turn_in_every_trial(batch: Path, arm: str) -> None:
     assert (mine["lost"] >= 0).all()
     samples = files.read(batch / "samples.parquet", tables.TURN_SAMPLES)
     seconds = samples[samples["arm"] == arm]
-    assert {"mpstat", "pidstat", "procstat"} == set(seconds["source"])
+    assert {"mpstat", "pidstat", "procstat", "sched_switch"} == set(seconds["source"])
     per_turn = seconds[(seconds["source"] == "mpstat") & (seconds["entity"] == "cpu-all")].groupby("trial").size()
     assert per_turn.between(2, 4).all()
     assert ("classifier" in set(seconds["entity"])) == (arm != "none")

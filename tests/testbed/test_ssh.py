@@ -87,7 +87,7 @@ def test_a_discipline_of_somebody_else_is_left_alone(testbed: Testbed) -> None:
 
 
 def test_an_agent_and_the_meter_work_there(bed: SshBed, tmp_path: Path) -> None:
-    meter = MeterProcess(bed.upf, tmp_path / "meter.log")
+    meter = MeterProcess(bed, tmp_path / "meter.log")
     agent = AgentProcess(CONFIG, Arm("capture"), bed, None, tmp_path / "work")
     agent.attach()
     before = meter.reading(N3, agent.pid)

@@ -62,7 +62,7 @@ def test_arms_are_a_set_or_a_list() -> None:
 
 def test_only_some_need_a_model() -> None:
     compared = Arms.of("compared")
-    assert [name for name in compared.names if name not in compared.classifying.names] == ["none", "collect"]
+    assert [name for name in compared.names if name not in compared.classifying.names] == ["none"]
 
 
 def test_arms_are_found_by_their_names_in_tables() -> None:

@@ -53,7 +53,7 @@ def test_the_settings_that_come_with_the_project_are_right() -> None:
         ("generalise.scenarios", [{"name": "a", "testbed": {"n3_rate_mbit_s": 5}}], "a: .*testbed.n3_rate_mbit_s"),
         ("generalise.scenarios", [{"name": "a", "traffic": {"robot": {}}}], "a: .*robot"),
         ("generalise.scenarios", [{"name": "a", "traffic": {"video": {"watch_s": [9, 3]}}}], "a: .*watch_s"),
-        ("generalise.scenarios", [{"name": "a", "traffic": {"video": {"length_s": 9}}}], "share one video"),
+        ("generalise.scenarios", [{"name": "a", "traffic": {"video": {"length_s": 9}}}], "shares one video"),
         ("generalise.scenarios", [{"name": "a", "applications": {"chess": {}}}], "chess"),
         (
             "generalise.scenarios",

@@ -77,12 +77,13 @@ def samples(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
             rows = []
             for second in range(5):
                 usr, switches = random.gamma(20, 0.3), random.gamma(40, 100)
-                rows += [
-                    ("mpstat", second, cpu, usr, 1, 2, 0, None, usr + 3, None) for cpu in ("cpu-all", "cpu-0", "cpu-1")
-                ]
+                entities = ("cpu-all", "upf", "cpu-0", "cpu-1")
+                rows += [("mpstat", second, entity, usr, 1, 2, 0, None, usr + 3, None) for entity in entities]
                 rows.append(("procstat", second, "cpu-all", usr, 1, 2, 0, usr + 4, usr + 3, switches))
+                rows.append(("sched_switch", second, "upf", *[None] * 6, switches))
                 if arm != "none":
                     rows.append(("pidstat", second, "classifier", usr, 1, None, None, None, usr + 1, switches / 9))
+                    rows.append(("sched_switch", second, "classifier", *[None] * 6, switches / 9))
             frame = pd.DataFrame(rows, columns=list(tables.SAMPLES.columns)).assign(arm=arm, trial=trial)
             frames.append(tables.typed(frame, tables.TURN_SAMPLES))
     return pd.concat(frames, ignore_index=True)
@@ -97,6 +98,7 @@ def turns(arms: list[str] = ARMS, trials: int = 3) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows)
     same = {name: 1 for name in tables.TURNS.columns if name not in frame} | {"start_ns": 0, "end_ns": 3 * 10**9}
+    same["upf_idle_ns"] = 10**6 * np.random.default_rng(3).integers(1_800, 2_700, len(frame))
     same["xdp_mode"] = np.where(frame["arm"] == "none", "", "native")
     same["noise"] = np.where(frame["trial"] == 1, "5.0 % stolen", "")
     return tables.typed(frame.assign(**same), tables.TURNS)

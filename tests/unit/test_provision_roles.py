@@ -177,7 +177,7 @@ SAID = {"attached": [{"mode": 1, "prog": {"id": 7}}, {"mode": 2, "prog": {"id": 
           for tool, option in {"gst-launch-1.0": "--version", "ip": "-V"}.items()],
         *[
             ("dn", {f"gst-inspect-1.0 --exists {element}": 1}, f"GStreamer's {element}", "not there", "package")
-            for element in ("playbin3", "souphttpsrc", "dashdemux2", "avdec_h264")
+            for element in ("urisourcebin", "souphttpsrc", "dashdemux2", "h264parse")
         ],
         ("dn", {"/opt/python -m upfml.traffic.player --help": 1}, "player (GStreamer from Python)", "not found", ""),
         ("dn", {"ip -json": links(9)}, "N6 10.100.0.3", "192.0.2.9, 10.100.0.9", "address_n6"),

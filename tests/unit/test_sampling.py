@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from upfml.base import files
 from upfml.run import sampling
 
-# mpstat -P ALL -o JSON 1, sysstat 12.6.1, two seconds of one CPU, shortened to the keys that matter
+# mpstat -P ALL -o JSON 1, sysstat 12.6.1, two seconds of three CPUs, shortened to the keys that matter
 MPSTAT = {
     "sysstat": {
         "hosts": [
@@ -21,10 +19,14 @@ MPSTAT = {
                     {"timestamp": "19:51:30", "cpu-load": [
                         {"cpu": "all", "usr": 8.46, "sys": 7.3, "soft": 6.11, "steal": 0.82, "idle": 77.1},
                         {"cpu": "0", "usr": 10.06, "sys": 8.5, "soft": 8.38, "steal": 0.85, "idle": 72.0},
+                        {"cpu": "1", "usr": 2.0, "sys": 4.0, "soft": 8.0, "steal": 1.0, "idle": 85.0},
+                        {"cpu": "2", "usr": 4.0, "sys": 6.0, "soft": 0.0, "steal": 0.0, "idle": 90.0},
                     ]},
                     {"timestamp": "19:51:31", "cpu-load": [
                         {"cpu": "all", "usr": 1.0, "sys": 2.0, "soft": 3.0, "steal": 0.0, "idle": 94.0},
                         {"cpu": "0", "usr": 1.0, "sys": 2.0, "soft": 3.0, "steal": 0.0, "idle": 94.0},
+                        {"cpu": "1", "usr": 1.0, "sys": 2.0, "soft": 3.0, "steal": 0.0, "idle": 94.0},
+                        {"cpu": "2", "usr": 1.0, "sys": 2.0, "soft": 3.0, "steal": 0.0, "idle": 94.0},
                     ]},
                 ]
             }
@@ -46,9 +48,14 @@ Linux 6.18.44 (vm) \t11/22/26 \t_x86_64_\t(2 CPU)
 
 def reading(t_s: float, user: int, system: int, softirq: int, idle: int, switches: int) -> dict[str, object]:
     jiffies = dict.fromkeys(sampling._STAT, 0) | {"user": user, "system": system, "softirq": softirq, "idle": idle}
+    idle_cpu = dict.fromkeys(sampling._STAT, 0) | {"idle": user + system + softirq + idle}
     return {
         "t_s": t_s,
-        "stat": {"cpus": {"cpu-all": jiffies, "cpu-0": jiffies}, "context_switches": switches},
+        "stat": {
+            "cpus": {"cpu-all": jiffies, "cpu-0": jiffies, "cpu-1": jiffies, "cpu-2": idle_cpu},
+            "context_switches": switches,
+        },
+        "switches": {"upf": switches // 2, "classifier": switches // 4},
     }
 
 
@@ -56,9 +63,10 @@ def reading(t_s: float, user: int, system: int, softirq: int, idle: int, switche
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "mpstat.json").write_text(json.dumps(MPSTAT))
     (tmp_path / "pidstat.txt").write_text(PIDSTAT)
-    files.write_json({"classifier": 4242, "control-sender": 17}, tmp_path / "processes.json")
+    processes = {"classifier": 4242, "control-sender": 17}
+    files.write_json({"processes": processes, "upf_cpus": [1, 2]}, tmp_path / "watched.json")
     readings = [reading(10.0, 0, 0, 0, 0, 0), reading(12.0, 20, 10, 10, 160, 8_000)]
-    files.write_json(readings, tmp_path / "procstat.json")
+    files.write_json(readings, tmp_path / "readings.json")
     return tmp_path
 
 
@@ -74,16 +82,16 @@ def test_every_source_gives_rows(folder: Path) -> None:
     assert rows.loc[("pidstat", "classifier", 1), "usr_pct"] == 8.0
     assert ("pidstat", "control-sender", 1) not in rows.index
     proc = rows.loc[("procstat", "cpu-all", 0)]
-    assert (proc["usr_pct"], proc["sys_pct"], proc["soft_pct"], proc["total_pct"]) == (10.0, 5.0, 5.0, 20.0)
     assert proc["context_switches_per_s"] == 4_000.0
+    proc = rows.loc[("procstat", "cpu-0", 0)]
+    assert (proc["usr_pct"], proc["sys_pct"], proc["soft_pct"], proc["total_pct"]) == (10.0, 5.0, 5.0, 20.0)
 
 
-def test_the_real_tools_twice_in_one_folder(tmp_path: Path) -> None:
-    """A run that is made again must not read what the one before has left."""
-    for _ in range(2):
-        with sampling.Sampler(tmp_path, {"classifier": os.getpid()}):
-            time.sleep(2.5)
-    rows = sampling.table(tmp_path)
-    assert set(rows["source"]) == {"mpstat", "pidstat", "procstat"}
-    assert rows["second"].max() <= 2
-    assert rows.loc[rows["source"] != "mpstat", "entity"].isin(["classifier"]).any()
+def test_the_upfs_cpus_are_an_entity_of_their_own(folder: Path) -> None:
+    rows = sampling.table(folder).set_index(["source", "entity", "second"]).sort_index()
+    mpstat = rows.loc[("mpstat", "upf", 0)]
+    assert (mpstat["usr_pct"], mpstat["sys_pct"], mpstat["soft_pct"], mpstat["steal_pct"]) == (3.0, 5.0, 4.0, 0.5)
+    proc = rows.loc[("procstat", "upf", 0)]  # CPU 1 is busy for 20 %, CPU 2 not at all
+    assert (proc["usr_pct"], proc["total_pct"], proc["busy_pct"]) == (5.0, 10.0, pytest.approx(10.0))
+    assert rows.loc[("sched_switch", "upf", 0), "context_switches_per_s"] == 2_000.0
+    assert rows.loc[("sched_switch", "classifier", 0), "context_switches_per_s"] == 1_000.0

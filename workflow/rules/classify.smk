@@ -2,7 +2,8 @@
 
 CLASSIFY = {
     "code": code_of("classify.py"),
-    "config": section("seed", "testbed", "traffic", "features", "flow_table", "arms")
+    "config": section("seed", "testbed", "features", "flow_table", "arms")
+    | {"traffic": TRAFFIC_OF_TRIALS}
     | section(*(f"runs.{key}" for key in ("trials_per_batch", "settle_s", "warmup_s", "turn_s")))
     | delay(config["arms"]),
 }

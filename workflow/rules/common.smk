@@ -25,6 +25,7 @@ DEPLOYED_POINT = upfml_points.deployed_point(config["model"])
 ALL_CORES = 1024
 BATCH = "results/runs/{point}/batch-{batch}"
 SCENARIOS = upfml_config.scenarios(config)
+TRAFFIC_OF_TRIALS = upfml_config.traffic_of_trials(config)
 SCENARIO = "results/generalise/{scenario}"
 
 

@@ -13,7 +13,7 @@ rule testbed:
     threads: ALL_CORES
     params:
         # Not the test's code, as in provision.smk. The code of the test bed itself is in that of each run.
-        config=section("testbed.kind", "testbed.prefix", "testbed.ue_mtu_bytes", "testbed.machines"),
+        config=section("testbed.kind", "testbed.prefix", "testbed.cpus", "testbed.ue_mtu_bytes", "testbed.machines"),
     message:
         "Building the test bed and sending TCP and UDP through its GTP-U tunnel"
     script:

@@ -33,7 +33,7 @@ SETS = {
     "paper": ["none", "user-perf", "kernel-packet-perf"],
     "strongest": ["none", "native", "kernel-change"],
     "compared": [
-        *("none", "collect", "user-perf", "user", "native", "native-batched", "afxdp"),
+        *("none", "user-perf", "user", "native", "native-batched", "afxdp"),
         *("kernel-packet-perf", "kernel", "kernel-change"),
     ],
     "every": [

@@ -28,6 +28,7 @@ def check(config: Mapping[str, Any]) -> None:
     _check_schema(config)
     _check_traffic(config["traffic"])
     _check_scenarios(config)
+    _check_overridden("runs.traffic", {**config, "traffic": traffic_of_trials(config)}, config)
     _check_model(config)
     Arms.of(config["arms"])
     _check_load(config["load"])
@@ -155,19 +156,23 @@ def _check_scenarios(config: Mapping[str, Any]) -> None:
             f"config: generalise.scenarios has a name twice: {names}", "give each scenario a name of its own"
         )
     for scenario, merged in scenarios(config).items():
-        try:
-            without = {key: value for key, value in merged["traffic"].items() if key != "applications"}
-            _check_schema({**merged, "traffic": without})
-            _check_traffic(merged["traffic"])
-        except UserError as error:
-            raise UserError(f"generalise.scenarios: {scenario}: {error.cause}", error.remedy) from error
-        video, trained = merged["traffic"]["video"], config["traffic"]["video"]
-        encoded = [key for key in ("ladder_mbit_s", "segment_s", "length_s") if video[key] != trained[key]]
-        if encoded:
-            raise UserError(
-                f"config: generalise.scenarios: {scenario} changes video.{encoded[0]}, but scenarios share one video",
-                "change it in traffic.video, for all scenarios",
-            )
+        _check_overridden(f"generalise.scenarios: {scenario}", merged, config)
+
+
+def _check_overridden(by: str, merged: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Check a configuration of which `by` overrides parts."""
+    try:
+        without = {key: value for key, value in merged["traffic"].items() if key != "applications"}
+        _check_schema({**merged, "traffic": without})
+        _check_traffic(merged["traffic"])
+    except UserError as error:
+        raise UserError(f"{by}: {error.cause}", error.remedy) from error
+    video, trained = merged["traffic"]["video"], config["traffic"]["video"]
+    encoded = [key for key in ("ladder_mbit_s", "segment_s", "length_s") if video[key] != trained[key]]
+    if encoded:
+        raise UserError(
+            f"config: {by} changes video.{encoded[0]}, but all traffic shares one video", "change it in traffic.video"
+        )
 
 
 def _check_model(config: Mapping[str, Any]) -> None:
@@ -207,6 +212,11 @@ def scenarios(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         }
         for scenario in config["generalise"]["scenarios"]
     }
+
+
+def traffic_of_trials(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `traffic` of the measured runs: `runs.traffic` is merged over it, as in scenarios."""
+    return _merged(config["traffic"], config["runs"]["traffic"])
 
 
 def _merged(section: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

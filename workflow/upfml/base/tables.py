@@ -149,21 +149,27 @@ DECISIONS = _table(
     },
 )
 
+UPF = "upf"
+"""Entity of what the UPF's CPUs did together."""
 SAMPLES = _table(
     "samples",
-    "A row is one second of one CPU or process. Shares are of all CPUs for cpu-all, else of one.",
+    "A row is one second of one CPU, some CPUs or a process. Shares are of all CPUs for cpu-all, of the UPF's for upf, "
+    "else of one.",
     {
-        "source": _text("the program, or the kernel's file, that was read", ["mpstat", "pidstat", "procstat"]),
+        "source": _text("what was read", ["mpstat", "pidstat", "procstat", "sched_switch"]),
         "second": _whole("since the measured part began", 0, kind="int32"),
-        "entity": _text("cpu-all, cpu-0, cpu-1, … or a process: classifier, nginx, …"),
+        "entity": _text("cpu-all, upf, cpu-0, cpu-1, … or a process: classifier, nginx, …"),
         "usr_pct": _real_or_null("share of time in user mode"),
         "sys_pct": _real_or_null("share of time in the kernel, without softirq"),
         "soft_pct": _real_or_null("share of time in softirq"),
         "steal_pct": _real_or_null("share of time that the hypervisor took"),
-        "busy_pct": _real_or_null("share of time neither idle nor stolen, from procstat, whose idle time is exact"),
+        "busy_pct": _real_or_null(
+            "share of time neither idle nor stolen, from procstat, whose idle time is exact to 10 ms"
+        ),
         "total_pct": _real_or_null("usr + sys + soft, as the paper adds them"),
         "context_switches_per_s": _real_or_null(
-            "context switches: of the whole machine for cpu-all, else of the process"
+            "context switches: of the whole machine for cpu-all; of the UPF's CPUs for upf; away from the process, by "
+            "sched_switch on the UPF's CPUs"
         ),
     },
 )
@@ -200,6 +206,8 @@ TURNS = _table(
         "n3_packets": _whole("uplink packets on N3, in the measured part", 0),
         "agent_cpu_ns": _whole("time that the classifier's process had a CPU, in the measured part", 0),
         "agent_wait_ns": _whole("time that it waited for one, in the measured part", 0),
+        "upf_cpus": _whole("CPUs of the UPF's own; all of the machine's where it has none", 1),
+        "upf_idle_ns": _whole("time that the UPF's CPUs were idle, exactly, in the measured part", 0),
         "agent_slices": _whole("times that it got one, in the measured part", 0),
         "received": _whole("events that were read, in the whole turn", 0),
         "lost": _whole("events that were sent and never read, in the whole turn"),

@@ -192,6 +192,11 @@ class Module:
         table = self["counters"]
         return {name: sum(table[table.Key(i)]) for i, name in enumerate(counter_names())}
 
+    def counted_by_cpu(self) -> list[int]:
+        """The map `counters`, summed over the counters, by CPU: where the program ran."""
+        table = self["counters"]
+        return [sum(of_cpu) for of_cpu in zip(*(table[table.Key(i)] for i in range(len(counter_names()))), strict=True)]
+
     def flows_evicted(self) -> int:
         """Flows that made room for others in the LRU table `flows`: those that entered less those that are there."""
         return self.counters()["flow_new"] - sum(1 for _ in self["flows"])

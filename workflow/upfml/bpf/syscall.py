@@ -18,6 +18,7 @@ BPF_PROG_LOAD = 5
 BPF_PROG_TEST_RUN = 10
 _BPF_PROG_GET_FD_BY_ID = 13
 BPF_OBJ_GET_INFO_BY_FD = 15
+_BPF_RAW_TRACEPOINT_OPEN = 17
 _BPF_LINK_CREATE = 28
 _BPF_ENABLE_STATS = 32
 BPF_XDP = 37
@@ -103,6 +104,12 @@ class _LinkCreateAttr(ctypes.Structure):
     """bpf_attr for BPF_LINK_CREATE, of a device."""
 
     _fields_ = [("prog_fd", u32), ("target_ifindex", u32), ("attach_type", u32), ("flags", u32)]
+
+
+class _RawTracepointAttr(ctypes.Structure):
+    """bpf_attr for BPF_RAW_TRACEPOINT_OPEN."""
+
+    _fields_ = [("name", u64), ("prog_fd", u32)]
 
 
 class _GetFdByIdAttr(ctypes.Structure):
@@ -225,6 +232,13 @@ def create_link(program: int, ifindex: int, attach_type: int, flags: int) -> int
     The program is there until that is closed, by whom or what ever. Raises OSError.
     """
     return _checked(bpf(_BPF_LINK_CREATE, _LinkCreateAttr(program, ifindex, attach_type, flags)), "BPF_LINK_CREATE")
+
+
+def attach_raw_tracepoint(name: str, program: int) -> int:
+    """Run a program (its descriptor) at a tracepoint until the returned descriptor is closed. Raises OSError."""
+    text = ctypes.create_string_buffer(name.encode())
+    attr = _RawTracepointAttr(ctypes.addressof(text), program)
+    return _checked(bpf(_BPF_RAW_TRACEPOINT_OPEN, attr), "BPF_RAW_TRACEPOINT_OPEN")
 
 
 def count_run_time() -> int:

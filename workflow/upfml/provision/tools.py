@@ -23,15 +23,12 @@ TOOLS = {
 }
 """What a single machine needs when it plays all three roles. Values: the option that prints the version."""
 
-PLAYER_ELEMENTS = {  # what playbin3 needs for a DASH stream of H.264 over HTTP, with Debian's package
-    "playbin3": "gstreamer1.0-plugins-base",
-    "videoconvert": "gstreamer1.0-plugins-base",
+PLAYER_ELEMENTS = {  # what the player needs for a DASH stream of H.264 over HTTP, with Debian's package
+    "urisourcebin": "gstreamer1.0-plugins-base",
     "souphttpsrc": "gstreamer1.0-plugins-good",
     "dashdemux2": "gstreamer1.0-plugins-good",
     "qtdemux": "gstreamer1.0-plugins-good",
-    "deinterlace": "gstreamer1.0-plugins-good",
     "h264parse": "gstreamer1.0-plugins-bad",
-    "avdec_h264": "gstreamer1.0-libav",
 }
 FURTHER_ELEMENTS = {  # what further applications need
     "opusenc": "gstreamer1.0-plugins-base",

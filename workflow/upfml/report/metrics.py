@@ -128,8 +128,8 @@ def from_runs(arms: Arms, decisions: pd.DataFrame, samples: pd.DataFrame, turns:
     """Rows of table `metrics` of the measured runs.
 
     `arms` are those of the configuration; the rest is what `gather` returns. Accuracies are in %, times in ns, CPU
-    shares in % of all CPUs. Raises UserError when a classifying arm decided nothing in a turn, or saw windows of one
-    class only in all of them.
+    shares in % of the UPF's CPUs. Raises UserError when a classifying arm decided nothing in a turn, or saw windows of
+    one class only in all of them.
     """
     decided = set(decisions[RUN].drop_duplicates().itertuples(index=False, name=None))
     for arm, trial in turns[RUN].itertuples(index=False, name=None):
@@ -203,6 +203,8 @@ def _turn_metrics(turn: pd.DataFrame) -> list[tuple[str, float, str]]:
         ("events_lost", float(row["lost"]), "events"),
         ("packets", row["n3_packets"] / seconds, "1/s"),
         ("agent_cpu", row["agent_cpu_ns"] / row["n3_packets"], "ns/packet"),
+        ("cpus", float(row["upf_cpus"]), "CPUs"),
+        ("cpu_busy_mean", 100 * (1 - row["upf_idle_ns"] / (1e9 * seconds * row["upf_cpus"])), "%"),
         ("seconds", seconds, "s"),
         ("noisy", float(row["noise"] != ""), "turns"),
         ("steal", row["steal_pct"], "%"),
@@ -233,7 +235,7 @@ def _direct_cost(metrics: pd.DataFrame) -> pd.DataFrame:
     """What arms cost by exact accounts rather than by the tick.
 
     The time of the program on N3, of BPF statistics, and that of the classifier's process, of the scheduler, in % of
-    all CPUs. What is not in it: waking the process, and what either does to caches and to others.
+    the UPF's CPUs. What is not in it: waking the process, and what either does to caches and to others.
     """
     wide = _wide(metrics, ["program", "agent_cpu", "packets", "cpus"])
     ns_per_packet = wide["program"].fillna(0) + wide["agent_cpu"]
@@ -281,19 +283,19 @@ def at_equal_traffic(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def _sample_metrics(samples: pd.DataFrame) -> list[tuple[str, float, str]]:
     mpstat = samples[samples["source"] == "mpstat"]
-    whole = mpstat[mpstat["entity"] == "cpu-all"]
+    whole = mpstat[mpstat["entity"] == tables.UPF]
     found = []
     for share in CPU_SHARES:
         found += _distribution(f"cpu_{share}", whole[f"{share}_pct"], "%")
-    count = mpstat.loc[mpstat["entity"] != "cpu-all", "entity"].nunique()
-    found.append(("cpus", float(count), "CPUs"))
+    count = mpstat.loc[~mpstat["entity"].isin(["cpu-all", tables.UPF]), "entity"].nunique()
     classifier = samples[(samples["source"] == "pidstat") & (samples["entity"] == "classifier")]["usr_pct"].mean()
     own_usr = classifier / count if classifier == classifier else 0.0  # NaN where there is none
     found.append(("cpu_others_usr", float(whole["usr_pct"].mean() - own_usr), "%"))
     for name, source, entity, column, unit in (
-        ("cpu_busy", "procstat", "cpu-all", "busy_pct", "%"),
-        ("context_switches", "procstat", "cpu-all", "context_switches_per_s", "1/s"),
-        ("classifier_context_switches", "pidstat", "classifier", "context_switches_per_s", "1/s"),
+        ("context_switches", "sched_switch", tables.UPF, "context_switches_per_s", "1/s"),
+        ("classifier_context_switches", "sched_switch", "classifier", "context_switches_per_s", "1/s"),
+        ("machine_cpu_busy", "procstat", "cpu-all", "busy_pct", "%"),
+        ("machine_context_switches", "procstat", "cpu-all", "context_switches_per_s", "1/s"),
     ):
         chosen = samples[(samples["source"] == source) & (samples["entity"] == entity)]
         found += _distribution(name, chosen[column], unit)

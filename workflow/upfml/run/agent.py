@@ -251,6 +251,7 @@ class _Agent:
         return {
             "received": arm.consumer.received,
             "counters": arm.module.counters() | {"flows_evicted": self._evicted_flows},
+            "counted_by_cpu": arm.module.counted_by_cpu(),
             "user_space": arm.counts(),
             "run_time_ns": info.run_time_ns,  # zero unless somebody has turned BPF statistics on
             "run_cnt": info.run_cnt,

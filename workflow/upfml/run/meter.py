@@ -1,10 +1,11 @@
 """The process on the UPF that measures its machine: idle CPU, packets on N3, CPU time of the classifier's process.
 
-    python -m upfml.run.meter
+    python -m upfml.run.meter [CPU …]
 
-It reads requests from its standard input, a line of JSON each: {"call": method of Meter, "with": [arguments]}. It
-answers on its standard output: {"result": …} or {"error": [cause, remedy]}. Other modules use it through
-`MeterProcess`. Every time is the UPF's CLOCK_MONOTONIC, which the programs in its kernel read, too.
+The CPUs are the UPF's; none named are all that the machine has. It reads requests from its standard input, a line of
+JSON each: {"call": method of Meter, "with": [arguments]}. It answers on its standard output: {"result": …} or
+{"error": [cause, remedy]}. Other modules use it through `MeterProcess`. Every time is the UPF's CLOCK_MONOTONIC, which
+the programs in its kernel read, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,11 @@ from pyroute2 import IPRoute
 from upfml.base import provenance
 from upfml.base.errors import UserError
 from upfml.bpf import syscall
+from upfml.bpf.switches import SwitchCounter, Tenancy
 from upfml.provision import idle_pct
-from upfml.run.sampling import Sampler
-from upfml.testbed.host import Host, stop
+from upfml.run.sampling import Sampler, idle_ns
+from upfml.testbed.bed import Bed
+from upfml.testbed.host import stop
 
 _IDLE_OVER_S = 1.0
 _PATIENCE_S = 30.0
@@ -38,7 +42,10 @@ _LOOK_S = 0.5
 class Meter:
     """What it can be asked, in the meter's own process."""
 
-    def __init__(self) -> None:
+    def __init__(self, upf_cpus: Sequence[int]) -> None:
+        """Raises UserError where context switches cannot be counted."""
+        self._cpus = list(upf_cpus) or list(range(os.cpu_count() or 1))
+        self._switches = SwitchCounter()
         self._sampler: Sampler | None = None
 
     def machine(self) -> dict[str, Any]:
@@ -57,9 +64,10 @@ class Meter:
         syscall.count_run_time()
 
     def reading(self, device: str, agent_pid: int | None) -> dict[str, Any]:
-        """Totals: packets received on N3's `device`, the agent's time on a CPU and waiting for one, and steal.
+        """Totals: packets received on N3's `device`, the agent's time on a CPU and waiting for one, steal, idle.
 
-        With them the time, and the CPUs' mean frequency now (None where the kernel does not say).
+        With them the time, how many CPUs are the UPF's, and the CPUs' mean frequency now (None where the kernel does
+        not say).
         """
         with IPRoute() as ip:
             packets = ip.get_links(ifname=device)[0].get("stats64")["rx_packets"]
@@ -72,14 +80,20 @@ class Meter:
             "agent_cpu_ns": int(had[0]),
             "agent_wait_ns": int(had[1]),
             "agent_slices": int(had[2]),
+            "upf_cpus": len(self._cpus),
+            "upf_idle_ns": idle_ns(self._cpus),
             "steal_s": psutil.cpu_times().steal / len(os.sched_getaffinity(0)),  # of one CPU, on average
             "cpu_mhz": frequency.current if frequency else None,
         }
 
     def begin_samples(self, folder: str, processes: Mapping[str, int]) -> None:
         """Sample machine and processes (name -> pid) once a second, into `folder`."""
-        self._sampler = Sampler(Path(folder), {**processes, "meter": os.getpid()})
+        self._sampler = Sampler(Path(folder), {**processes, "meter": os.getpid()}, self._cpus, self._switches)
         self._sampler.__enter__()
+
+    def tenancies(self) -> list[dict[str, Any]]:
+        """What every process had of the UPF's CPUs since the meter began (switches.Tenancy)."""
+        return [asdict(each) for each in self._switches.tenancies() if each.cpu in self._cpus]
 
     def end_samples(self) -> None:
         """Stop sampling."""
@@ -91,10 +105,11 @@ class Meter:
 class MeterProcess:
     """The meter of a host, from its start to its end. Each method raises UserError when the meter has ended."""
 
-    def __init__(self, host: Host, log: Path) -> None:
+    def __init__(self, bed: Bed, log: Path) -> None:
         log.unlink(missing_ok=True)
-        self._host, self._log = host, log
-        self._process = host.start([host.python, "-m", "upfml.run.meter"], log=log, talks=True)
+        self._host, self._log = bed.meters, log
+        command = [self._host.python, "-m", "upfml.run.meter", *map(str, bed.upf_cpus)]
+        self._process = self._host.start(command, log=log, talks=True)
 
     def machine(self) -> dict[str, Any]:
         """As Meter.machine."""
@@ -113,6 +128,10 @@ class MeterProcess:
         """As Meter.reading."""
         values: dict[str, Any] = self._ask("reading", device, agent_pid)
         return values
+
+    def tenancies(self) -> list[Tenancy]:
+        """As Meter.tenancies."""
+        return [Tenancy(**each) for each in self._ask("tenancies")]
 
     @contextlib.contextmanager
     def sampling(self, folder: Path, processes: Mapping[str, int]) -> Iterator[None]:
@@ -146,12 +165,13 @@ class MeterProcess:
 
 
 def main() -> None:
-    """Answer until there is no more input."""
+    """Answer until there is no more input. Where the meter cannot begin, that is the answer to the first question."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who tells us
-    meter = Meter()
+    meter: Meter | None = None
     for line in sys.stdin:
         question = json.loads(line)
         try:
+            meter = meter or Meter([int(cpu) for cpu in sys.argv[1:]])
             answer = {"result": getattr(meter, question["call"])(*question["with"])}
         except UserError as error:
             answer = {"error": [error.cause, error.remedy]}

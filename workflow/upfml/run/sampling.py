@@ -1,4 +1,6 @@
-"""What the machine does during a run, once a second: mpstat, pidstat and /proc/stat (paper, figures 6 and 7).
+"""What the UPF's CPUs and machine do during a run, once a second (paper, figures 6 and 7).
+
+By mpstat, pidstat, /proc/stat, and the program that counts context switches (bpf/switches.py).
 
 During the run raw readings go to a folder; `table` turns them into rows afterwards.
 """
@@ -7,19 +9,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from upfml.base import files, tables
+from upfml.base.tables import UPF
 from upfml.testbed.host import LocalHost, stop
+
+if TYPE_CHECKING:
+    from upfml.bpf.switches import SwitchCounter
 
 _STAT = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """Columns of a cpu line of /proc/stat, proc(5)."""
@@ -29,10 +37,12 @@ _JIFFIES_PER_S = os.sysconf("SC_CLK_TCK")
 class Sampler:
     """Samples from __enter__ to __exit__. Enter from the main thread (see Host.start)."""
 
-    def __init__(self, folder: Path, processes: Mapping[str, int]) -> None:
+    def __init__(
+        self, folder: Path, processes: Mapping[str, int], upf_cpus: Sequence[int], switches: SwitchCounter
+    ) -> None:
         """`processes`: name -> pid of those to watch; `classifier` is the agent."""
         self._folder = folder
-        self._processes = dict(processes)
+        self._processes, self._cpus, self._switches = dict(processes), list(upf_cpus), switches
         self._readings: list[dict[str, Any]] = []
         self._over = Event()
         self._thread = Thread(target=self._read_every_second, daemon=True)
@@ -41,7 +51,7 @@ class Sampler:
         self._folder.mkdir(parents=True, exist_ok=True)
         for left_over in self._folder.iterdir():  # the tools append
             left_over.unlink()
-        files.write_json(self._processes, self._folder / "processes.json")
+        files.write_json({"processes": self._processes, "upf_cpus": self._cpus}, self._folder / "watched.json")
         here = LocalHost("here")
         pids = ",".join(map(str, self._processes.values()))
         every_second = "1"
@@ -56,7 +66,9 @@ class Sampler:
         next_s = time.monotonic()
         while not self._over.wait(max(0.0, next_s - time.monotonic())):
             next_s += 1.0
-            self._readings.append({"t_s": time.monotonic(), "stat": _proc_stat()})
+            switches = {name: self._switches.of_process(pid, self._cpus) for name, pid in self._processes.items()}
+            switches[UPF] = self._switches.on(self._cpus)
+            self._readings.append({"t_s": time.monotonic(), "stat": _proc_stat(), "switches": switches})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -65,7 +77,7 @@ class Sampler:
         self._thread.join()
         for tool in self._tools:
             stop(tool, by=signal.SIGINT)  # mpstat closes its JSON on Ctrl-C only
-        files.write_json(self._readings, self._folder / "procstat.json")
+        files.write_json(self._readings, self._folder / "readings.json")
 
 
 def _proc_stat() -> dict[str, Any]:
@@ -83,12 +95,22 @@ def _proc_stat() -> dict[str, Any]:
     return {"cpus": cpus, "context_switches": switches}
 
 
+def idle_ns(cpus: Sequence[int]) -> int:
+    """How long some CPUs have been idle, exactly: /proc/stat says the same in steps of 10 ms."""
+    found = re.findall(r"^cpu: (\d+)$|^ +\.idle_sleeptime +: (\d+) nsecs$", Path("/proc/timer_list").read_text(), re.M)
+    of_cpu = {int(cpu): int(idle) for (cpu, _), (_, idle) in pairwise(found) if cpu and idle}
+    return sum(of_cpu[cpu] for cpu in cpus)
+
+
 def table(folder: Path) -> pd.DataFrame:
     """The raw readings of a run's folder as rows of the samples table."""
+    watched = files.read_json(folder / "watched.json")
+    readings = files.read_json(folder / "readings.json")
     rows = [
-        *_mpstat_rows(json.loads((folder / "mpstat.json").read_text())),
-        *_pidstat_rows((folder / "pidstat.txt").read_text(), files.read_json(folder / "processes.json")),
-        *_reading_rows(files.read_json(folder / "procstat.json")),
+        *_mpstat_rows(json.loads((folder / "mpstat.json").read_text()), watched["upf_cpus"]),
+        *_pidstat_rows((folder / "pidstat.txt").read_text(), watched["processes"]),
+        *_procstat_rows(readings, watched["upf_cpus"]),
+        *_switch_rows(readings),
     ]
     frame = pd.DataFrame(rows, columns=list(tables.SAMPLES.columns))
     return tables.typed(frame, tables.SAMPLES)
@@ -120,21 +142,16 @@ def _cpu_entity(cpu: str) -> str:
     return f"cpu-{cpu}"
 
 
-def _mpstat_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    seconds = report["sysstat"]["hosts"][0]["statistics"]
-    return [
-        _row(
-            "mpstat",
-            second,
-            _cpu_entity(cpu["cpu"]),
-            cpu["usr"],
-            cpu["sys"],
-            soft_pct=cpu["soft"],
-            steal_pct=cpu["steal"],
-        )
-        for second, statistics in enumerate(seconds)
-        for cpu in statistics["cpu-load"]
-    ]
+def _mpstat_rows(report: Mapping[str, Any], upf_cpus: Sequence[int]) -> list[dict[str, Any]]:
+    rows = []
+    for second, statistics in enumerate(report["sysstat"]["hosts"][0]["statistics"]):
+        shares = {cpu["cpu"]: cpu for cpu in statistics["cpu-load"]}
+        upf = [shares[str(cpu)] for cpu in upf_cpus]
+        entities = {_cpu_entity(name): [cpu] for name, cpu in shares.items()} | {UPF: upf}
+        for entity, cpus in entities.items():
+            usr, sys, soft, steal = (fmean(cpu[name] for cpu in cpus) for name in ("usr", "sys", "soft", "steal"))
+            rows.append(_row("mpstat", second, entity, usr, sys, soft_pct=soft, steal_pct=steal))
+    return rows
 
 
 def _pidstat_rows(text: str, processes: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -163,27 +180,49 @@ def _pidstat_rows(text: str, processes: Mapping[str, int]) -> list[dict[str, Any
     return rows
 
 
-def _reading_rows(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _procstat_rows(readings: list[dict[str, Any]], upf_cpus: Sequence[int]) -> list[dict[str, Any]]:
     rows = []
     for second, (before, after) in enumerate(pairwise(readings)):
         seconds = after["t_s"] - before["t_s"]
         switches = after["stat"]["context_switches"] - before["stat"]["context_switches"]
-        for cpu, stat in after["stat"]["cpus"].items():
-            spent = {key: value - before["stat"]["cpus"][cpu][key] for key, value in stat.items()}
+        each = [cpu for cpu in after["stat"]["cpus"] if cpu != "cpu-all"]
+        groups = {cpu: [cpu] for cpu in each} | {"cpu-all": each, UPF: [_cpu_entity(str(cpu)) for cpu in upf_cpus]}
+        for entity, cpus in groups.items():
+            spent = {
+                name: sum(
+                    reading["stat"]["cpus"][cpu][name] * sign
+                    for cpu in cpus
+                    for reading, sign in ((after, 1), (before, -1))
+                )
+                for name in _STAT
+            }
             jiffies = max(1, sum(spent.values()))
             free_s = (spent["idle"] + spent["iowait"] + spent["steal"]) / _JIFFIES_PER_S
-            cpus = len(after["stat"]["cpus"]) - 1 if cpu == "cpu-all" else 1
             rows.append(
                 _row(
                     "procstat",
                     second,
-                    cpu,
+                    entity,
                     100.0 * (spent["user"] + spent["nice"]) / jiffies,
                     100.0 * spent["system"] / jiffies,
                     soft_pct=100.0 * spent["softirq"] / jiffies,
                     steal_pct=100.0 * spent["steal"] / jiffies,
-                    busy_pct=max(0.0, 100.0 * (1 - free_s / seconds / cpus)),
-                    **({"context_switches_per_s": switches / seconds} if cpu == "cpu-all" else {}),
+                    busy_pct=max(0.0, 100.0 * (1 - free_s / seconds / len(cpus))),
+                    **({"context_switches_per_s": switches / seconds} if entity == "cpu-all" else {}),
                 )
             )
     return rows
+
+
+def _switch_rows(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Context switches on the UPF's CPUs: all, and those away from each process."""
+    return [
+        {
+            "source": "sched_switch",
+            "second": second,
+            "entity": entity,
+            "context_switches_per_s": (count - before["switches"][entity]) / (after["t_s"] - before["t_s"]),
+        }
+        for second, (before, after) in enumerate(pairwise(readings))
+        for entity, count in after["switches"].items()
+    ]

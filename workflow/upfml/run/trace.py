@@ -55,7 +55,7 @@ def run(
     total_s = warmup_s + duration_s
     rates = config["testbed"]["n3_rate_mbit_s"] or [None]
     with bed_of(config["testbed"]) as bed:
-        meter = MeterProcess(bed.upf, work / "meter.log")
+        meter = MeterProcess(bed, work / "meter.log")
         idle = steps.wait_for_idle(meter)
         agent = AgentProcess(config, arm, bed, model, work)
         agent.attach()

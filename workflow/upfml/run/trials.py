@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from upfml.arms import NONE, STRONGEST_ARMS, Arm, Arms
 from upfml.base import files, provenance, tables, xdpmode
 from upfml.base.statistics import CONFIDENCE
 from upfml.provision import IDLE_WANTED_PCT
-from upfml.run import steps
+from upfml.run import apart, steps
 from upfml.run.agentprocess import AgentProcess, loss
 from upfml.run.meter import MeterProcess
 from upfml.testbed.bed import Bed, bed_of
@@ -110,7 +111,7 @@ def run(
     trials = in_batch(config, batch)
     with ExitStack() as stack:
         bed = stack.enter_context(bed_of(config["testbed"]))
-        meter = MeterProcess(bed.upf, out / "work" / "meter.log")
+        meter = MeterProcess(bed, out / "work" / "meter.log")
         loaded = [arm for arm in Arms.of(config["arms"]) if arm != NONE]
         log.info("loading %s", ", ".join(arm.name for arm in loaded))
         agents = {arm: AgentProcess(config, arm, bed, model, out / "work" / arm.name) for arm in loaded}
@@ -119,6 +120,7 @@ def run(
         meter.count_run_time()
         trial_of = _Trials(config, bed, meter, agents, ladder, control, out)
         made = [trial_of(trial) for trial in trials]
+        apart = trial_of.apart
         reports = {arm.name: agent.end() for arm, agent in agents.items()}
         facts, machine = bed.facts(), meter.machine()
     turns = pd.concat([trial.turns for trial in made], ignore_index=True)
@@ -132,7 +134,7 @@ def run(
     modes = sorted({agent.xdp_mode for agent in agents.values()})
     traffic = {trial.number: trial.traffic for trial in made}
     files.write_json(
-        {"xdp_modes": modes, "idle_wanted_pct": IDLE_WANTED_PCT, "agents": reports, "traffic": traffic},
+        {"xdp_modes": modes, "apart": apart, "idle_wanted_pct": IDLE_WANTED_PCT, "agents": reports, "traffic": traffic},
         out / "run.json",
     )
     record = provenance.of(
@@ -167,6 +169,8 @@ class _Trials:
         self._config, self._bed, self._meter, self._agents = config, bed, meter, agents
         self._ladder, self._control, self._out = ladder, control, out
         self._reports = {arm: _AgentTotals() for arm in [NONE, *agents]}
+        self.apart: dict[str, Any] = {}
+        """What was found before the first turn (apart.check)."""
 
     def __call__(self, number: int) -> _Trial:
         runs, order = self._config["runs"], order_of_arms(self._config, number)
@@ -181,11 +185,21 @@ class _Trials:
             control=self._control, work=self._out / "work", duration_s=runs["settle_s"] + turn_s * len(order),
         )  # fmt: skip
         with traffic:
-            steps.keep_going(runs["settle_s"], traffic.tend)
+            self._settle(runs["settle_s"], traffic)
             turns = [self._turn(number, place, arm, traffic) for place, arm in enumerate(order)]
         frame = pd.DataFrame(turns).assign(trial=number, idle_before_pct=idle_pct, n3_rate_mbit_s=rate)
         frame["noise"] = [noise(turn) for _, turn in frame.iterrows()]
         return _Trial(number, tables.typed(frame, tables.TURNS), traffic.flows(), traffic.report())
+
+    def _settle(self, seconds: float, traffic: Session) -> None:
+        """Let the traffic settle; before the first trial, see meanwhile whether the UPF has its CPUs to itself."""
+        settle = partial(steps.keep_going, seconds, traffic.tend)
+        if self.apart or not self._agents:
+            settle()
+            return
+        arm, agent = next(iter(self._agents.items()))
+        self.apart, report = apart.check(self._bed.upf_cpus, self._meter, agent, settle)
+        self._reports[arm] = _AgentTotals.of(report)
 
     def _turn(self, trial: int, place: int, arm: Arm, traffic: Session) -> dict[str, Any]:
         """Put an arm on N3 for the warm-up and the measured part. Returns what it knows of the row of tables.TURNS."""
@@ -202,7 +216,7 @@ class _Trials:
             steps.keep_going(_LAST_SECOND_S, *tend)
         report = _AgentTotals.of(agent.detach()) if agent else _AgentTotals()
         before, self._reports[arm] = self._reports[arm], report
-        cpu_mhz = end.pop("cpu_mhz")
+        levels = {name: end.pop(name) for name in ("cpu_mhz", "upf_cpus")}
         spent = {key: value - begin[key] for key, value in end.items()}
         steal_pct = 100 * spent.pop("steal_s") * 1e9 / spent.pop("t_ns")
         return {
@@ -212,7 +226,7 @@ class _Trials:
             "start_ns": begin["t_ns"],
             "end_ns": end["t_ns"],
             "steal_pct": steal_pct,
-            "cpu_mhz": cpu_mhz,
+            **levels,
             **spent,
             **{key: value - getattr(before, key) for key, value in vars(report).items()},
         }

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from upfml.classify.uplink import Uplink
+from upfml.testbed import cpus
 from upfml.testbed.host import Host
 from upfml.testbed.namespaces import Namespaces
 
@@ -23,6 +24,10 @@ class Bed(Protocol):
         """The UPF, whose N3 is observed."""
 
     @property
+    def meters(self) -> Host:
+        """The UPF's machine for what measures it: beside the UPF's CPUs, where it has CPUs of its own."""
+
+    @property
     def dn(self) -> Host:
         """The data network."""
 
@@ -30,6 +35,7 @@ class Bed(Protocol):
     dn_address: str  # IPv4, on N6
     n3_device: str  # the UPF's
     n3_is_ours: bool  # whether N3 carries nothing but the experiment's traffic
+    upf_cpus: tuple[int, ...]  # the UPF's own; empty: all of its machine
 
     @property
     def uplink(self) -> Uplink:
@@ -56,4 +62,4 @@ def bed_of(testbed: Mapping[str, Any]) -> Bed:
         from upfml.testbed.ssh.bed import SshBed  # asyncssh takes a third of a second to import
 
         return SshBed(testbed)
-    return Namespaces(testbed["prefix"], testbed["ue_mtu_bytes"])
+    return Namespaces(testbed["prefix"], testbed["ue_mtu_bytes"], cpus.split(testbed["cpus"]))

@@ -8,12 +8,13 @@ namespace of it; remote.py has the machines that are reached by SSH.
 from __future__ import annotations
 
 import ctypes
+import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -135,8 +136,9 @@ class LocalHost:
     machine = ""
     python = sys.executable
 
-    def __init__(self, role: str, namespace: str | None = None) -> None:
-        self.role, self.namespace = role, namespace
+    def __init__(self, role: str, namespace: str | None = None, cpus: Collection[int] = ()) -> None:
+        """`cpus`: those that what is started here runs on; none named: those of whoever starts it."""
+        self.role, self.namespace, self._cpus = role, namespace, cpus
 
     def path(self, local: Path) -> Path:
         """As Host.path: the same, whatever folder a process is in."""
@@ -185,9 +187,15 @@ class LocalHost:
                     stdin=subprocess.PIPE if talks else source,
                     stdout=subprocess.PIPE if talks else out,
                     stderr=out,
-                    preexec_fn=die_with_parent,
+                    preexec_fn=self._begin,
                 )
             )
+
+    def _begin(self) -> None:
+        """Runs in the new process."""
+        die_with_parent()
+        if self._cpus:
+            os.sched_setaffinity(0, self._cpus)
 
     def epoch_s(self) -> float:
         """As Host.epoch_s."""

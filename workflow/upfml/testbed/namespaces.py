@@ -4,9 +4,16 @@
     uesimtun0 -- gnb | n3 ───── GTP-U ───── n3 |  routing  | n6 ─── IP ─── n6
     10.60.0.1          10.200.0.1   10.200.0.2   10.70.0.254       10.70.0.1
 
-UE and gNB share a namespace, as UERANSIM's do on one machine. GTP-U is made by the tc programs of bpf/upf.bpf.c. Set-up
-begins by removing what a killed run left under the same prefix; a watcher process removes everything when this process
-dies, however it dies.
+UE and gNB share a namespace, as UERANSIM's do on one machine. GTP-U is made by the tc programs of bpf/upf.bpf.c.
+
+A packet is received on the CPU that sends it. Where the UPF has CPUs of its own (cpus.py), receive packet steering
+(RPS, Documentation/networking/scaling.rst) moves it: on the way to the UPF to these, on the way from it to the others.
+N3 has a wire of its own for that, PREFIX-wire: native XDP runs before a device's RPS, so the device before N3 steers.
+
+    gnb n3 ── gnb | upf ── n3 upf        gnb: RPS to the UPF's CPUs; upf: RPS to the others (bpf/wire.bpf.c)
+
+Set-up begins by removing what a killed run left under the same prefix; a watcher process removes everything when this
+process dies, however it dies.
 """
 
 from __future__ import annotations
@@ -18,8 +25,9 @@ import logging
 import os
 import signal
 import struct
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -30,14 +38,18 @@ from pyroute2.netlink.exceptions import NetlinkError
 from upfml.base.errors import UserError
 from upfml.bpf.module import SCHED_CLS, Module, Program
 from upfml.classify.uplink import Uplink
+from upfml.testbed.cpus import Split, give_back, mask, take
 from upfml.testbed.host import LocalHost
 
 log = logging.getLogger(__name__)
 
 ROLES = ("ran", "upf", "dn")
+_WIRE = "wire"
 UE, GNB_N3, UPF_N3, UPF_N6, DN = "10.60.0.1", "10.200.0.1", "10.200.0.2", "10.70.0.254", "10.70.0.1"
 UE_MAC = "02:00:00:00:00:01"
 UE_DEVICE, GNB_DEVICE, N3, N6 = "uesimtun0", "gnb", "n3", "n6"
+_TO_GNB, _TO_UPF = "gnb", "upf"
+"""The wire's ends."""
 UPLINK_TEID, DOWNLINK_TEID, QFI = 0x10001, 0x20001, 9
 """One PDU session. QFI 9, the usual default flow: the network has not been told what the traffic is."""
 
@@ -74,8 +86,13 @@ class Namespaces:
     ue_address, dn_address, n3_device, n3_is_ours = UE, DN, N3, True
     uplink = Uplink(N6, DN, [UPLINK_TEID])
 
-    def __init__(self, prefix: str, ue_mtu_bytes: int) -> None:
-        self.ran, self.upf, self.dn = (LocalHost(role, name) for role, name in zip(ROLES, _names(prefix), strict=True))
+    def __init__(self, prefix: str, ue_mtu_bytes: int, cpus: Split | None = None) -> None:
+        """`cpus`: the UPF's own, from which everything else is moved; None: it shares them all."""
+        self._cpus, self.upf_cpus = cpus, cpus.upf if cpus else ()
+        names = dict(zip((*ROLES, _WIRE), _names(prefix), strict=True))
+        self.ran, self.dn, self.meters = (LocalHost(role, names[role]) for role in ("ran", "dn", "upf"))
+        self.upf = LocalHost("upf", names["upf"], self.upf_cpus)
+        self._wire = LocalHost(_WIRE, names[_WIRE])
         self._prefix = prefix
         self._ue_mtu_bytes = ue_mtu_bytes
         self._lock: IO[str] | None = None
@@ -88,6 +105,8 @@ class Namespaces:
         self._watcher = _watch(self._prefix)
         try:
             self._build()
+            if self._cpus:
+                take(self._cpus, _taken_path(self._prefix))
         except (NetlinkError, OSError) as error:
             self.__exit__(None, None, None)
             raise UserError(
@@ -127,6 +146,8 @@ class Namespaces:
         return {
             "kind": "namespaces",
             "hosts": {host.role: host.namespace for host in (self.ran, self.upf, self.dn)},
+            "upf_cpus": list(self.upf_cpus),
+            "n3_and_n6_received_by": "RPS" if self._cpus else "the CPU that sends",
             "n3_mtu_bytes": N3_MTU_BYTES,
             "ue_mtu_bytes": self._ue_mtu_bytes,
             "offloads_off": list(_OFFLOADS),
@@ -135,14 +156,19 @@ class Namespaces:
         }
 
     def _build(self) -> None:
-        for host in (self.ran, self.upf, self.dn):
+        hosts = [self.ran, self.upf, self.dn, *([self._wire] if self._cpus else [])]
+        for host in hosts:
             netns.create(host.namespace)
             with inside(host.namespace):
                 _sysctl("net/ipv6/conf/all/disable_ipv6", 1)
                 _sysctl("net/ipv6/conf/default/disable_ipv6", 1)
                 _sysctl("net/ipv4/ip_forward", int(host is self.upf))
         self._link(self.ran, UE_DEVICE, self.ran, GNB_DEVICE)
-        self._link(self.ran, N3, self.upf, N3)
+        if self._cpus:
+            self._link(self.ran, N3, self._wire, _TO_GNB)
+            self._link(self._wire, _TO_UPF, self.upf, N3)
+        else:
+            self._link(self.ran, N3, self.upf, N3)
         self._link(self.upf, N6, self.dn, N6)
         with IPRoute(netns=self.ran.namespace) as ip:
             ue = _index(ip, UE_DEVICE)
@@ -161,9 +187,28 @@ class Namespaces:
             ip.addr("add", index=_index(ip, N6), address=UPF_N6, prefixlen=24)
             self._up(ip, N3, N6)
             ip.route("add", dst=f"{UE}/32", gateway=GNB_N3, oif=_index(ip, N3), metrics={"mtu": self._ue_mtu_bytes})
-        for host in (self.ran, self.upf, self.dn):
+        for host in hosts:
             self._offloads_off(host)
         self._user_plane()
+        if self._cpus:
+            self._steer(self._cpus)
+
+    def _steer(self, cpus: Split) -> None:
+        """Join the wire's ends, and have what goes to the UPF received on its CPUs, and all else on the others."""
+        with IPRoute(netns=self._wire.namespace) as wire:
+            self._up(wire, _TO_GNB, _TO_UPF)
+            ends = [_index(wire, device) for device in (_TO_GNB, _TO_UPF)]
+            program = Module("wire.bpf.c", {"GNB_SIDE": ends[0], "UPF_SIDE": ends[1]}).load("wire", SCHED_CLS)
+            for end in ends:
+                attach_tc(wire, end, program, INGRESS)
+            os.close(program.fd)
+        for host, device, to in (
+            (self._wire, _TO_GNB, cpus.upf),
+            (self.upf, N6, cpus.upf),
+            (self._wire, _TO_UPF, cpus.others),
+            (self.dn, N6, cpus.others),
+        ):
+            _receive_on(host, device, to)
 
     def _link(self, left: LocalHost, left_device: str, right: LocalHost, right_device: str) -> None:
         with IPRoute(netns=left.namespace) as ip:
@@ -206,6 +251,27 @@ class Namespaces:
                 os.close(program.fd)
 
 
+def _receive_on(host: LocalHost, device: str, cpus: Collection[int]) -> None:
+    """Have what a device receives processed on some CPUs. Raises UserError where the kernel has no RPS."""
+    queues = f"/sys/class/net/{device}/queues/rx-*/rps_cpus"
+    # `ip netns exec` has the namespace's devices in /sys.
+    steer = [
+        "ip",
+        "netns",
+        "exec",
+        str(host.namespace),
+        "sh",
+        "-c",
+        f'for q in {queues}; do echo {mask(cpus)} > "$q" || exit 1; done',
+    ]
+    done = subprocess.run(steer, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(
+            f"{device} of {host.namespace} cannot be received on CPUs of choice: {done.stderr.strip()}",
+            "use a kernel with CONFIG_RPS, or set testbed.cpus: [] so that UPF and traffic share the CPUs",
+        )
+
+
 def attach_tc(ip: IPRoute, device: int, program: Program, direction: str) -> None:
     """Attach a program to the clsact of a device (its index), INGRESS or EGRESS, until the device goes."""
     with contextlib.suppress(NetlinkError):  # the device has its clsact already
@@ -233,7 +299,8 @@ def _network_order(address: str) -> int:
 
 
 def remove(prefix: str) -> None:
-    """Remove the namespaces PREFIX-ran, -upf and -dn and end the processes in them; nothing else is touched."""
+    """Remove the namespaces of a prefix, end the processes in them, and give the UPF's CPUs back."""
+    give_back(_taken_path(prefix))
     for name in _names(prefix):
         path = _NAMED / name
         if path.exists():
@@ -242,7 +309,7 @@ def remove(prefix: str) -> None:
 
 
 def _names(prefix: str) -> list[str]:
-    return [f"{prefix}-{role}" for role in ROLES]
+    return [f"{prefix}-{role}" for role in (*ROLES, _WIRE)]
 
 
 def _end_processes(namespace_inode: int) -> None:
@@ -262,6 +329,11 @@ def _end_processes(namespace_inode: int) -> None:
 
 def _lock_path(prefix: str) -> Path:
     return Path(f"/run/upfml-{prefix}.lock")
+
+
+def _taken_path(prefix: str) -> Path:
+    """What the UPF's CPUs were taken from (cpus.py)."""
+    return Path(f"/run/upfml-{prefix}.cpus")
 
 
 def _lock(prefix: str) -> IO[str]:

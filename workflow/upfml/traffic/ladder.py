@@ -16,7 +16,7 @@ MANIFEST, INDEX = "manifest.mpd", "ladder.json"
 
 FRAMES_PER_S = 25
 SOURCE = f"testsrc2=size=320x180:rate={FRAMES_PER_S},noise=alls=40:allf=t"
-"""A small picture, so that several players decode on one CPU; temporal noise, so that every bitrate is used up."""
+"""A small picture, so that it is soon encoded; temporal noise, so that every bitrate is used up."""
 
 
 def encode(folder: Path, rungs_mbit_s: Sequence[float], segment_s: float, length_s: float) -> None:

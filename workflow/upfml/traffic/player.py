@@ -1,10 +1,11 @@
-"""A DASH client: GStreamer's playbin3, which decodes in real time, shows nothing and adapts by its own rules.
+"""A DASH client on GStreamer: it fetches, adapts by GStreamer's rules and plays in real time, but decodes nothing.
 
     python -m upfml.traffic.player URI BUFFER_S
 
-Like players in browsers it fetches BUFFER_S seconds ahead and then pauses between segments. GStreamer's own limit, 30
-seconds, is longer than most stays, so that a client would do nothing but fill its buffer. Ends with status 0 at the
-end of the video, and with status 1 and GStreamer's message on an error.
+The encoded frames go to a sink that drops each when it is due. What the network sees is the same as with a decoder, at
+a fraction of its CPU time. Like players in browsers it fetches BUFFER_S seconds ahead and then pauses between segments.
+GStreamer's own limit, 30 seconds, is longer than most stays, so that a client would do nothing but fill its buffer.
+Ends with status 0 at the end of the video, and with status 1 and GStreamer's message on an error.
 """
 
 from __future__ import annotations
@@ -22,17 +23,27 @@ from gi.repository import Gst  # noqa: E402  # only after the version is chosen
 def play(uri: str, buffer_s: float) -> str | None:
     """Play to the end; GStreamer's message when it cannot."""
     Gst.init(None)
-    player = Gst.ElementFactory.make("playbin3")
-    screen = Gst.ElementFactory.make("fakesink")
-    screen.set_property("sync", True)
-    player.set_property("video-sink", screen)
-    player.set_property("uri", uri)
+    player = Gst.Pipeline.new()
+    source = Gst.ElementFactory.make("urisourcebin")
+    source.set_property("parse-streams", True)  # dashdemux2 is used only where streams are parsed
+    source.set_property("uri", uri)
+    source.connect("pad-added", _to_sink, player)
     player.connect("deep-element-added", _limit_buffer, int(buffer_s * Gst.SECOND))
+    player.add(source)
     player.set_state(Gst.State.PLAYING)
     ends = Gst.MessageType.EOS | Gst.MessageType.ERROR
     message = player.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, ends)
     player.set_state(Gst.State.NULL)
     return str(message.parse_error()) if message.type == Gst.MessageType.ERROR else None
+
+
+def _to_sink(_source: Gst.Element, pad: Gst.Pad, player: Gst.Pipeline) -> None:
+    """Have a stream's frames dropped when they are due."""
+    sink = Gst.ElementFactory.make("fakesink")
+    sink.set_property("sync", True)
+    player.add(sink)
+    pad.link(sink.get_static_pad("sink"))
+    sink.sync_state_with_parent()
 
 
 def _limit_buffer(_player: Gst.Element, _bin: Gst.Bin, element: Gst.Element, buffer_ns: int) -> None:

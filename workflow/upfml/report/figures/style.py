@@ -261,7 +261,7 @@ def boxes(axes: Axes, by_arm: Mapping[Arm, pd.Series[float]], paper: Mapping[Arm
             axes.plot([position - 0.4, position + 0.4], [paper[arm]] * 2, color=VERMILION, linewidth=1, zorder=5)
             axes.plot(position + 0.4, paper[arm], "*", color=VERMILION, markersize=5, zorder=5)
     axes.set_xticks(range(1, len(arms) + 1), [look(arm).label for arm in arms])
-    axes.tick_params(axis="x", length=0, labelsize=6.5 if len(arms) <= 4 else 5.5)
+    axes.tick_params(axis="x", length=0, labelsize=6.5 if len(arms) <= 4 else 5.4)
     axes.grid(visible=False, axis="x")
 
 

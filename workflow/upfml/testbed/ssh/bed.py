@@ -46,11 +46,13 @@ class SshBed:
     """The test bed `ssh`."""
 
     n3_is_ours = False
+    upf_cpus: tuple[int, ...] = ()
 
     def __init__(self, testbed: Mapping[str, Any]) -> None:
         """`testbed` is that section of the configuration, with `machines`."""
         self._machines = machines(testbed)
         self.ran, self.upf, self.dn = (RemoteHost(machine) for machine in self._machines.values())
+        self.meters = self.upf
         self.ue_address, self.dn_address = "", self._machines["dn"].address_n6
         self.n3_device = self._machines["upf"].n3
         self._clocks: list[dict[str, dict[str, int]]] = []
