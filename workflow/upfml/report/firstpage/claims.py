@@ -169,8 +169,8 @@ def direct_cost_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
         below(ratio, 1),
         f"The program on N3 and the process that reads its events take {estimate(ratio)} times as much CPU when the "
         f"kernel classifies as when user space does. Their share of the UPF's CPUs: {others}. These accounts separate "
-        "the classifier's work from the traffic's; sampling at the clock tick cannot. They leave out what it costs other "
-        "programs that a process is woken.",
+        "the classifier's work from the traffic's; sampling at the clock tick cannot. They leave out what it costs "
+        "others that a process is woken.",
     )
 
 
