@@ -80,21 +80,21 @@ def find(compared: list[Comparison], quantity: str, arm: str) -> Comparison:
 
 
 def test_every_published_number_is_compared_once_and_in_order() -> None:
-    rows = [c for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=False) if c.paper is not None]
+    rows = [c for c in compare(EVERY, measured(), SCORES, EXACTNESS) if c.paper is not None]
     assert [(c.quantity, c.arm, c.unit, c.paper) for c in rows] == [
         (number.quantity, number.arm, number.unit, number.value) for number in published.NUMBERS
     ]
 
 
 def test_the_papers_own_results_agree_in_everything() -> None:
-    for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS, apart=False):
+    for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS):
         if c.paper is not None:
             assert c.here.value == pytest.approx(c.paper, rel=1e-3), c.quantity
             assert (c.magnitude, c.direction) in {("agrees", "agrees"), ("agrees", "")}, c.quantity
 
 
 def test_the_papers_own_results_are_confirmed_in_a_sentence_each() -> None:
-    compared = [c for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS, apart=False) if c.paper is not None]
+    compared = [c for c in compare(EVERY, measured(spread=1e-5), SCORES, EXACTNESS) if c.paper is not None]
     assert {c.verdict for c in compared} == {"confirmed"}
     assert all(c.sentence.startswith("Confirmed: the paper has ") for c in compared)
     page = markdown(EVERY, compared, measured())
@@ -122,7 +122,7 @@ def test_the_papers_arms_are_those_that_do_as_it_did() -> None:
     ours = table[table["arm"].isin(["user", "kernel"])].copy()
     ours["arm"] = ours["arm"].map({"user": "user-perf", "kernel": "kernel-packet-perf"})
     ours.loc[ours["metric"].str.startswith("cpu_total"), "value"] *= 2
-    compared = compare(EVERY, pd.concat([table, ours]), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, pd.concat([table, ours]), SCORES, EXACTNESS)
     assert find(compared, "CPU total", "kernel").here.value == pytest.approx(2 * 12.87)
     assert "answers at every packet" in find(compared, "accuracy", "kernel").sentence
     both = {c.arm: c.here.value for c in compared if c.quantity == "CPU total" and c.paper is None}
@@ -131,14 +131,14 @@ def test_the_papers_arms_are_those_that_do_as_it_did() -> None:
 
 
 def test_a_reversed_order_is_opposite() -> None:
-    compared = compare(EVERY, measured(kernel={"context_switches_mean": 9000}), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(kernel={"context_switches_mean": 9000}), SCORES, EXACTNESS)
     for arm in ("kernel", "user"):
         assert find(compared, "context switches", arm).direction == "opposite"
     assert find(compared, "context switches", "kernel").magnitude == "differs"
 
 
 def test_a_difference_lost_in_the_noise_is_not_resolved() -> None:
-    compared = compare(EVERY, measured(spread=0.5), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(spread=0.5), SCORES, EXACTNESS)
     assert find(compared, "CPU soft", "kernel").direction == "not resolved"
     assert "direction not resolved" in find(compared, "CPU soft", "kernel").as_row()["note"]
 
@@ -161,7 +161,7 @@ def test_magnitude(quantity: str, theirs: float, here: float, verdict: str) -> N
 
 
 def test_latency_rows_are_what_the_authors_timed() -> None:
-    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS)
     assert find(compared, "classification time", "kernel").here.value == pytest.approx(0.9046)
     assert find(compared, "classification time", "user").here.value == pytest.approx(32.88)
     like = {(c.quantity, c.arm): c.here.value for c in compared if c.paper is None}
@@ -171,11 +171,7 @@ def test_latency_rows_are_what_the_authors_timed() -> None:
 
 
 def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
-    rows = {
-        (c.quantity, c.arm): c
-        for c in compare(EVERY, measured(spread=0), SCORES, EXACTNESS, apart=False)
-        if c.paper is None
-    }
+    rows = {(c.quantity, c.arm): c for c in compare(EVERY, measured(spread=0), SCORES, EXACTNESS) if c.paper is None}
     assert rows["CPU total, cost over forwarding alone", "kernel"].here.value == pytest.approx(3.87)
     assert rows["context switches, cost over forwarding alone", "user"].here.value == pytest.approx(2736.07)
     assert rows["CPU total", "none"].here.value == pytest.approx(9)
@@ -185,7 +181,7 @@ def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
 
 def test_forwarding_alone_need_not_be_run() -> None:
     table = measured()
-    compared = compare(EVERY, table[table["arm"] != "none"], SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, table[table["arm"] != "none"], SCORES, EXACTNESS)
     assert not any(c.arm == "none" or "forwarding alone" in c.quantity for c in compared)
 
 
@@ -193,24 +189,18 @@ def test_forwarding_alone_need_not_be_run() -> None:
 def test_a_missing_arm_is_the_users_to_mend(arm: str) -> None:
     table = measured()
     with pytest.raises(UserError, match=arm):
-        compare(EVERY, table[table["arm"] != arm], SCORES, EXACTNESS, apart=False)
+        compare(EVERY, table[table["arm"] != arm], SCORES, EXACTNESS)
 
 
 def test_a_missing_metric_is_named() -> None:
     table = measured()
     with pytest.raises(UserError, match="kernel has a value of cpu_soft_mean"):
-        compare(
-            EVERY,
-            table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")],
-            SCORES,
-            EXACTNESS,
-            apart=False,
-        )
+        compare(EVERY, table[(table["arm"] != "kernel") | (table["metric"] != "cpu_soft_mean")], SCORES, EXACTNESS)
 
 
 def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
     for row in json.loads(
-        json.dumps([c.as_row() for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)], allow_nan=False)
+        json.dumps([c.as_row() for c in compare(EVERY, measured(), SCORES, EXACTNESS)], allow_nan=False)
     ):
         assert list(row) == KEYS
         assert math.isfinite(row["here"])
@@ -219,19 +209,19 @@ def test_rows_have_the_promised_keys_and_are_plain_json() -> None:
 
 
 def test_one_trial_has_no_interval_and_says_so() -> None:
-    rows = [c.as_row() for c in compare(EVERY, measured(trials=1), SCORES, EXACTNESS, apart=False)]
+    rows = [c.as_row() for c in compare(EVERY, measured(trials=1), SCORES, EXACTNESS)]
     for row in (row for row in rows if row["trials"] == 1):
         assert (row["here_low"], row["here_high"]) == (None, None)
         assert row["note"].endswith("one trial, so no interval")
 
 
 def test_scikit_learn_has_the_interval_of_its_windows() -> None:
-    row = find(compare(EVERY, measured(), SCORES, EXACTNESS, apart=False), "accuracy", "sklearn")
+    row = find(compare(EVERY, measured(), SCORES, EXACTNESS), "accuracy", "sklearn")
     assert (row.here.low, row.here.high, row.here.trials) == (pytest.approx(99.9), pytest.approx(99.99), 0)
 
 
 def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
-    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS)
     page = markdown(EVERY, compared, measured())
     assert "XDP mode: native" in page
     lines = [line for line in page.splitlines() if line.startswith("|")]
@@ -242,7 +232,7 @@ def test_the_page_has_every_row_and_sound_tables(tmp_path: Path) -> None:
 
 
 def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
-    compared = compare(EVERY, measured(), SCORES, EXACTNESS, apart=False)
+    compared = compare(EVERY, measured(), SCORES, EXACTNESS)
     rows = [c for c in compared if c.quantity.startswith("accuracy on the same windows")]
     assert [(c.quantity.rsplit(", ")[1], c.arm, c.here.value) for c in rows] == [
         (data, arm, accuracy)
@@ -256,9 +246,3 @@ def test_same_windows_give_a_row_for_each_classifier_and_trace() -> None:
     assert "differences from the reference: 0 in a feature, 0 in the class" in rows[0].remark
     (loss,) = (c for c in compared if c.quantity == "accuracy, scikit-learn minus kernel")
     assert "On the same live windows it is 0.00 points" in loss.remark
-
-
-def test_players_are_blamed_only_where_they_share_the_machine() -> None:
-    for apart in (False, True):
-        sentences = " ".join(c.sentence for c in compare(EVERY, measured(), SCORES, EXACTNESS, apart=apart))
-        assert ("on the same machine" in sentences) is not apart

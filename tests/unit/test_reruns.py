@@ -88,7 +88,7 @@ KEYS: dict[str, tuple[Any, set[str]]] = {
         2,
         {"windows", "train", *LIVE, "causes", "generalise_judge", "flood", "load_turns", *ENGINES_BENCH},
     ),
-    "testbed.kind": ("ssh", {"check_machines", *ON_THE_BED, *ON_THE_UPF, "paper_vs_here"}),
+    "testbed.kind": ("ssh", {"check_machines", *ON_THE_BED, *ON_THE_UPF}),
     "testbed.prefix": ("other", ON_THE_BED | BESIDE),
     "testbed.cpus": ([0], ON_THE_BED),
     "testbed.ue_mtu_bytes": (1300, ON_THE_BED | BESIDE),

@@ -14,7 +14,6 @@ rule paper_vs_here:
     params:
         code=code_of("paper_vs_here.py"),
         arms=config["arms"],
-        testbed=config["testbed"]["kind"],
     message:
         "Comparing with the paper's numbers"
     script:

@@ -15,7 +15,6 @@ with rule(snakemake):
         metrics,
         files.read_json(snakemake.input.scores),
         files.read_json(snakemake.input.exactness),
-        apart=snakemake.params.testbed != "namespaces",
     )
     files.write_json([comparison.as_row() for comparison in compared], snakemake.output.json)
     with files.whole_file(Path(snakemake.output.page)) as partial:

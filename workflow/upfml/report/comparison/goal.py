@@ -21,7 +21,7 @@ class Goal:
     """A kernel arm's cost over forwarding alone, for comparison with the bounds. `lost` are events of all its turns."""
 
     arm: str
-    cpu_points: Row  # of the whole machine, at equal traffic where the run can tell
+    cpu_points: Row  # of the UPF's CPUs, at equal traffic where the run can tell
     cpu_direct_points: Row
     context_switches: Row
     lost: int
@@ -60,7 +60,7 @@ class Goal:
         if open_:
             reasons.append(
                 f" We cannot say whether it stays within the bound for {' and '.join(open_)}: "
-                "the machine's other work varies by more than that."
+                "what else differs between turns varies by more than that."
             )
         return "".join(reasons)
 

@@ -12,11 +12,11 @@ from upfml.report.comparison.goal import CONTEXT_SWITCHES_GOAL_PCT, CPU_GOAL_POI
 from upfml.report.comparison.rows import Row
 
 _HEADINGS = {
-    "cpu_busy_mean": "non-idle CPU, % of all CPUs",
-    "cpu_busy_at_equal_traffic": "non-idle CPU at equal traffic (analysis of covariance), % of all CPUs",
-    "cpu_direct": "CPU by exact accounts (the program on N3 and the classifier's process), % of all CPUs",
-    "cpu_program": "CPU of the program on N3 alone, % of all CPUs",
-    "cpu_soft_mean": "CPU in softirq as the tick sees it, % of all CPUs",
+    "cpu_busy_mean": "non-idle CPU, % of the UPF's CPUs",
+    "cpu_busy_at_equal_traffic": "non-idle CPU at equal traffic (analysis of covariance), % of the UPF's CPUs",
+    "cpu_direct": "CPU by exact accounts (the program on N3 and the classifier's process), % of the UPF's CPUs",
+    "cpu_program": "CPU of the program on N3 alone, % of the UPF's CPUs",
+    "cpu_soft_mean": "CPU in softirq as the tick sees it, % of the UPF's CPUs",
     "cpu_over_forwarding": "CPU over forwarding alone, ns a packet",
     "context_switches_mean": "context switches of the machine, 1/s",
     "context_switches_at_equal_traffic": "context switches of the machine at equal traffic, 1/s",

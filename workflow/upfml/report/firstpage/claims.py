@@ -136,7 +136,7 @@ def _latency(arms: Arms, metrics: pd.DataFrame, name: str, until: str) -> tuple[
 
 
 def cpu_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """Share of all CPUs. It includes forwarding and the traffic generators."""
+    """Share of the UPF's CPUs by mpstat, as in the paper. It includes forwarding."""
     name = "cpu_total_mean"
     shares = _sides(metrics, name, strongest(arms))
     saved = mean_over_trials(shares[KERNEL] - shares[USER])
@@ -147,8 +147,8 @@ def cpu_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     return Claim(
         "The kernel needs less CPU",
         below(saved, 0),
-        f"The machine uses {kernel} of its CPU time with the kernel's classifier and {user} with the one in user "
-        f"space: a difference of {estimate(saved, ' points', signed=True)}. Both numbers include the traffic itself. "
+        f"By mpstat the UPF's CPUs are busy for {kernel} of the time with the kernel's classifier, and for {user} with "
+        f"the one in user space: a difference of {estimate(saved, ' points', signed=True)}. Both include forwarding. "
         f"{_as_configured(arms)} {estimate(configured, ' points', signed=True)} "
         f"({below(configured, 0).value}). The paper reports {paper[0]:g} and {paper[1]:g} %: "
         f"{number(paper[0] - paper[1], signed=True)} points.",
@@ -168,14 +168,14 @@ def direct_cost_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
         "The kernel needs less CPU by exact accounts, too",
         below(ratio, 1),
         f"The program on N3 and the process that reads its events take {estimate(ratio)} times as much CPU when the "
-        f"kernel classifies as when user space does. Their share of all CPUs: {others}. These accounts separate the "
-        "classifier's work from the traffic's; sampling at the clock tick cannot. They leave out what it costs other "
-        "programs that a process is woken.",
+        f"kernel classifies as when user space does. Their share of the UPF's CPUs: {others}. These accounts separate "
+        "the classifier's work from the traffic's; sampling at the clock tick cannot. They leave out what it costs "
+        "others that a process is woken.",
     )
 
 
 def switches_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
-    """Context switches of the whole machine."""
+    """Context switches on the UPF's CPUs."""
     name = "context_switches_mean"
     rates = _sides(metrics, name, strongest(arms))
     ratio = ratio_over_trials(rates[KERNEL], rates[USER])
@@ -185,7 +185,7 @@ def switches_claim(arms: Arms, metrics: pd.DataFrame) -> Claim:
     return Claim(
         "The kernel makes fewer context switches",
         below(ratio, 1),
-        f"The machine makes {estimate(mean_over_trials(rates[KERNEL], _POSITIVE))} a second with the kernel's "
+        f"The UPF's CPUs make {estimate(mean_over_trials(rates[KERNEL], _POSITIVE))} a second with the kernel's "
         f"classifier and {estimate(mean_over_trials(rates[USER], _POSITIVE))} with the one in user space. The first "
         f"is {estimate(ratio)} times the second. {_as_configured(arms)} {estimate(configured)} times "
         f"({below(configured, 1).value}). In the paper it is {paper:.2f} times.",

@@ -70,12 +70,12 @@ def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Co
                     ratio = ratio_over_trials(values[user], values[kernel])
                     add(f"{words}, {statistic}, {user} over {kernel}", user, "ratio", ratio, f"like for like: {steps}")
 
-    costs = [(f"CPU {share}", f"cpu_{share}_mean", "% of all CPUs", "percentage points") for share in CPU_SHARES]
-    costs.append(("non-idle CPU", "cpu_busy_mean", "% of all CPUs", "percentage points"))
+    costs = [(f"CPU {share}", f"cpu_{share}_mean", "% of the UPF's CPUs", "percentage points") for share in CPU_SHARES]
+    costs.append(("non-idle CPU", "cpu_busy_mean", "% of the UPF's CPUs", "percentage points"))
     costs.append(("context switches", "context_switches_mean", "1/s", "1/s"))
     for quantity, metric, unit, difference_unit in costs:
         for arm in present:
-            add_mean(quantity, arm, unit, of(arm, metric), "whole machine")
+            add_mean(quantity, arm, unit, of(arm, metric), "the UPF's CPUs")
         for arm in costly:
             over, remark = of(arm, metric) - of(NONE, metric), "difference within each trial"
             add_mean(f"{quantity}, cost over forwarding alone", arm, difference_unit, over, remark)
@@ -94,12 +94,12 @@ def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Co
 
 _ACCOUNTS = [
     (
-        *("CPU by exact accounts", "cpu_direct", "% of all CPUs"),
+        *("CPU by exact accounts", "cpu_direct", "% of the UPF's CPUs"),
         "run time of the program on N3 (BPF statistics) plus CPU time of the classifier's process (scheduler). CPU "
         "shares are sampled at the clock tick, which sees little of what runs in softirq",
     ),
     (
-        *("CPU of the program on N3", "cpu_program", "% of all CPUs"),
+        *("CPU of the program on N3", "cpu_program", "% of the UPF's CPUs"),
         "run time by BPF statistics. The part that the tick sees is in CPU soft, cost over forwarding alone",
     ),
     ("program on N3", "program", "ns/packet", "BPF statistics, including their own two readings of the clock"),

@@ -23,24 +23,20 @@ from upfml.report.paper.beyond import beyond
 from upfml.report.paper.comparison import ACCURACY_TOLERANCE_POINTS, Comparison
 
 _ROLES = ("user", "kernel")
-_PLAYERS = "players and video server run on the same machine here, so every number includes their work"
-_DECODING = "players decode video on the same machine here"
+_TICK = "mpstat samples at the clock tick, which stops on an idle CPU: it misses most of the work that wakes one"
 
 _NS_PER_US = 1000.0
 _PERCENT = (0.0, 100.0)
 
 
-def compare(
-    arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], *, apart: bool
-) -> list[Comparison]:
+def compare(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any]) -> list[Comparison]:
     """The paper's numbers in its order, then further ones that it does not give.
 
-    Takes the configuration's arms, table `metrics` and the content of scores.json and exactness.json. `apart` says
-    whether UE, UPF and data network were separate machines, as in the paper. Raises UserError when no arm of kind
-    kernel, or none of kind user, was run.
+    Takes the configuration's arms, table `metrics` and the content of scores.json and exactness.json. Raises
+    UserError when no arm of kind kernel, or none of kind user, was run.
     """
     return [
-        *_published(arms, metrics, scores, exactness, apart),
+        *_published(arms, metrics, scores, exactness),
         *_same_windows(exactness),
         *beyond(arms, metrics, scores),
     ]
@@ -72,7 +68,7 @@ def _same_windows(exactness: dict[str, Any]) -> list[Comparison]:
 
 
 def _published(
-    arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any], apart: bool
+    arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any], exactness: dict[str, Any]
 ) -> list[Comparison]:
     present = arms.among(metrics["arm"])
     here = {role: present.papers(role) for role in _ROLES}
@@ -121,14 +117,14 @@ def _published(
         "the two numbers time different work: the trees alone in the kernel, statistics and call in user space. For "
         f"the trees alone the ratio is {words.number(same_work.value)}"
     )
-    wake_ups = "; ".join(filter(None, [_why_wake_ups(metrics, here["kernel"]), "" if apart else _PLAYERS]))
+    wake_ups = "; ".join(filter(None, [_why_wake_ups(metrics, here["kernel"]), _TICK]))
     here_cpus = cpus(metrics)
     shares = (
-        f"a share of all CPUs: {here_cpus} here, {published.CPUS} in the paper. Equal work is "
+        f"a share of the UPF's CPUs: {here_cpus} here, {published.CPUS} in the paper. Equal work is "
         f"{words.number(published.CPUS / here_cpus)} times the share here"
     )
     narrow = f"the tolerance of {ACCURACY_TOLERANCE_POINTS:g} point exceeds the number itself, so look at the direction"
-    scope = "whole machine, from /proc/stat. The paper names neither the tool nor the scope"
+    scope = "the UPF's CPUs, counted at sched_switch. The paper names neither the tool nor the scope"
 
     return [
         row(
@@ -202,14 +198,14 @@ def _published(
             "user",
             mean_over_trials(of("user", "cpu_usr_p25"), _PERCENT),
             "here the first quartile of the seconds. The paper says that most lie between 5 and 7 %",
-            why="" if apart else _DECODING,
+            why=_TICK,
         ),
         row(
             "CPU usr, upper edge of the bulk",
             "user",
             mean_over_trials(of("user", "cpu_usr_p75"), _PERCENT),
             "here the third quartile of the seconds",
-            why="" if apart else _DECODING,
+            why=_TICK,
         ),
         *pair(
             "context switches",
@@ -222,7 +218,7 @@ def _published(
             "user",
             mean_over_trials(of("user", "context_switches_max")),
             "the largest second of each turn; " + scope,
-            why="it is a single second, and includes the machine's other programs",
+            why="it is a single second",
         ),
     ]
 
