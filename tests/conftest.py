@@ -21,12 +21,16 @@ _APART = ("test_rules",)
 """Files whose tests share nothing and take long, so that any worker may have any of them."""
 
 
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its folder; with `pytest -n`, groups of _TOGETHER and tests of a file stay together."""
     for item in items:
-        folder, name = item.path.relative_to(Path(__file__).parent).parts[0], item.path.stem
+        folder, name = _folder(item), item.path.stem
         item.add_marker(folder)
         if name not in _APART:  # a file's tests share its fixtures
             item.add_marker(pytest.mark.xdist_group(_TOGETHER.get(name) or _TOGETHER.get(folder) or name))
-    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in _TOGETHER)
+    items.sort(key=lambda item: _folder(item) not in _TOGETHER)

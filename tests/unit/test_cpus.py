@@ -10,7 +10,7 @@ from upfml.testbed import cpus
 
 @pytest.fixture(params=[2, 3, 8])
 def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(cpus, "_online", lambda: list(range(request.param)))
+    monkeypatch.setattr(cpus, "online", lambda: list(range(request.param)))
     return int(request.param)
 
 

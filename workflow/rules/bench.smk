@@ -54,7 +54,7 @@ rule bench_inference:
         "results/benchmarks/bench_inference.tsv"
     threads: ALL_CORES
     params:
-        code=code_of("bench_inference.py", unused=upfml_config.unused_code(config, every_engine=True)),
+        code=code_of("bench_inference.py", UNUSED_BY_ENGINES),
         config=section(
             *("seed", "features", "convert"),
             *(f"bench.{key}" for key in ("max_depth", "n_estimators", "orders", "repeats")),
@@ -121,7 +121,7 @@ rule bench_saturation:
         "results/benchmarks/bench_saturation.tsv"
     threads: ALL_CORES
     params:
-        code=code_of("bench_saturation.py", unused=upfml_config.unused_code(config, every_engine=True)),
+        code=code_of("bench_saturation.py", UNUSED_BY_ENGINES),
         config=section(
             *("seed", "testbed.prefix", "testbed.ue_mtu_bytes", "testbed.xdp_mode"),
             *("features", "flow_table", "convert", "bench.saturation"),

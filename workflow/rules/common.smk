@@ -41,8 +41,9 @@ def section(*keys):
 
 
 UNUSED = upfml_config.unused_code(config)
-# The same of a stage that only keeps packets.
+# The same of a stage that only keeps packets, and of one that tries every engine.
 UNUSED_BY_TRACES = UNUSED + upfml_config.CLASSIFIERS
+UNUSED_BY_ENGINES = upfml_config.unused_code(config, every_engine=True)
 
 
 def code_of(script, unused=UNUSED):

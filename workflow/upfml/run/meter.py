@@ -31,6 +31,7 @@ from upfml.bpf.switches import SwitchCounter, Tenancy
 from upfml.provision import idle_pct
 from upfml.run.sampling import Sampler, idle_ns
 from upfml.testbed.bed import Bed
+from upfml.testbed.cpus import online
 from upfml.testbed.host import stop
 
 _IDLE_OVER_S = 1.0
@@ -44,7 +45,7 @@ class Meter:
 
     def __init__(self, upf_cpus: Sequence[int]) -> None:
         """Raises UserError where context switches cannot be counted."""
-        self._cpus = list(upf_cpus) or list(range(os.cpu_count() or 1))
+        self._cpus = list(upf_cpus) or online()
         self._switches = SwitchCounter()
         self._sampler: Sampler | None = None
 

@@ -97,9 +97,9 @@ def _proc_stat() -> dict[str, Any]:
 
 def idle_ns(cpus: Sequence[int]) -> int:
     """How long some CPUs have been idle, exactly: /proc/stat says the same in steps of 10 ms."""
-    found = re.findall(r"^cpu: (\d+)$|^ +\.idle_sleeptime +: (\d+) nsecs$", Path("/proc/timer_list").read_text(), re.M)
-    of_cpu = {int(cpu): int(idle) for (cpu, _), (_, idle) in pairwise(found) if cpu and idle}
-    return sum(of_cpu[cpu] for cpu in cpus)
+    text = Path("/proc/timer_list").read_text()
+    of_cpu = dict(re.findall(r"^cpu: (\d+)$.*?^ +\.idle_sleeptime +: (\d+) nsecs$", text, re.M | re.S))
+    return sum(int(of_cpu[str(cpu)]) for cpu in cpus)
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -185,17 +185,11 @@ def _procstat_rows(readings: list[dict[str, Any]], upf_cpus: Sequence[int]) -> l
     for second, (before, after) in enumerate(pairwise(readings)):
         seconds = after["t_s"] - before["t_s"]
         switches = after["stat"]["context_switches"] - before["stat"]["context_switches"]
-        each = [cpu for cpu in after["stat"]["cpus"] if cpu != "cpu-all"]
+        began, ended = (reading["stat"]["cpus"] for reading in (before, after))
+        each = [cpu for cpu in ended if cpu != "cpu-all"]
         groups = {cpu: [cpu] for cpu in each} | {"cpu-all": each, UPF: [_cpu_entity(str(cpu)) for cpu in upf_cpus]}
         for entity, cpus in groups.items():
-            spent = {
-                name: sum(
-                    reading["stat"]["cpus"][cpu][name] * sign
-                    for cpu in cpus
-                    for reading, sign in ((after, 1), (before, -1))
-                )
-                for name in _STAT
-            }
+            spent = {name: sum(ended[cpu][name] - began[cpu][name] for cpu in cpus) for name in _STAT}
             jiffies = max(1, sum(spent.values()))
             free_s = (spent["idle"] + spent["iowait"] + spent["steal"]) / _JIFFIES_PER_S
             rows.append(

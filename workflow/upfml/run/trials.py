@@ -120,7 +120,6 @@ def run(
         meter.count_run_time()
         trial_of = _Trials(config, bed, meter, agents, ladder, control, out)
         made = [trial_of(trial) for trial in trials]
-        apart = trial_of.apart
         reports = {arm.name: agent.end() for arm, agent in agents.items()}
         facts, machine = bed.facts(), meter.machine()
     turns = pd.concat([trial.turns for trial in made], ignore_index=True)
@@ -134,7 +133,13 @@ def run(
     modes = sorted({agent.xdp_mode for agent in agents.values()})
     traffic = {trial.number: trial.traffic for trial in made}
     files.write_json(
-        {"xdp_modes": modes, "apart": apart, "idle_wanted_pct": IDLE_WANTED_PCT, "agents": reports, "traffic": traffic},
+        {
+            "xdp_modes": modes,
+            "apart": trial_of.apart,
+            "idle_wanted_pct": IDLE_WANTED_PCT,
+            "agents": reports,
+            "traffic": traffic,
+        },
         out / "run.json",
     )
     record = provenance.of(

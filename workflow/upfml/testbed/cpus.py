@@ -19,6 +19,7 @@ from upfml.base.errors import UserError
 _PASSES = 5
 """Over all tasks: one that was forked while the others were moved is found in the next."""
 _PROC = Path("/proc")
+_WORK_QUEUES = Path("/sys/devices/virtual/workqueue/cpumask")
 _TIMER_MIGRATION = _PROC / "sys/kernel/timer_migration"
 """Where it is on, an idle CPU hands its timers to a busy one: the traffic's to the UPF."""
 
@@ -38,7 +39,7 @@ def split(wanted: Sequence[int] | None) -> Split | None:
     """
     if wanted is not None and not wanted:
         return None
-    here = _online()
+    here = online()
     upf = tuple(here[len(here) // 2 :] if wanted is None else sorted(set(wanted)))
     others = tuple(cpu for cpu in here if cpu not in upf)
     words = ", ".join(map(str, here))
@@ -52,8 +53,8 @@ def split(wanted: Sequence[int] | None) -> Split | None:
     return Split(upf, others)
 
 
-def _online() -> list[int]:
-    """All CPUs, rather than those of this process: a killed run may have left it fewer."""
+def online() -> list[int]:
+    """The machine's CPUs, rather than those of this process: a killed run may have left it fewer."""
     ranges = [part.split("-") for part in Path("/sys/devices/system/cpu/online").read_text().strip().split(",")]
     return [cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1)]
 
@@ -71,7 +72,8 @@ def mask(cpus: Collection[int]) -> str:
 def take(cpus: Split, note: Path) -> None:
     """Move everything that lets itself be moved off the UPF's CPUs. `note` is written first, for `give_back`."""
     tasks = {task: _affinity(task) for task in _tasks()}
-    files = {str(path): text for path in _files() if (text := _read(path))}
+    wanted = _kept_off(cpus)
+    files = {str(path): text for path in wanted if (text := _read(path))}
     note.write_text(
         json.dumps({
             "others": cpus.others,
@@ -80,11 +82,10 @@ def take(cpus: Split, note: Path) -> None:
         })
     )  # fmt: skip
     for path in files:
-        _write(Path(path), "0" if Path(path) == _TIMER_MIGRATION else mask(cpus.others))
+        _write(Path(path), wanted[Path(path)])
+    upf = set(cpus.upf)
     for _ in range(_PASSES):
-        moved = [
-            _move(task, affinity - set(cpus.upf)) for task in _tasks() if (affinity := _affinity(task)) & {*cpus.upf}
-        ]
+        moved = [_move(task, affinity - upf) for task in _tasks() if (affinity := _affinity(task)) & upf]
         if not any(moved):
             return
 
@@ -133,14 +134,10 @@ def _move(task: Task, cpus: Collection[int]) -> bool:
     return False
 
 
-def _files() -> list[Path]:
-    """Masks of interrupts and of unbound work queues, and the switch of timers."""
-    return [
-        *_PROC.glob("irq/*/smp_affinity"),
-        _PROC / "irq/default_smp_affinity",
-        Path("/sys/devices/virtual/workqueue/cpumask"),
-        _TIMER_MIGRATION,
-    ]
+def _kept_off(cpus: Split) -> dict[Path, str]:
+    """What keeps interrupts, unbound work queues and timers off the UPF's CPUs, by the file that it is written to."""
+    masks = [*_PROC.glob("irq/*/smp_affinity"), _PROC / "irq/default_smp_affinity", _WORK_QUEUES]
+    return {**dict.fromkeys(masks, mask(cpus.others)), _TIMER_MIGRATION: "0"}
 
 
 def _read(path: Path) -> str:

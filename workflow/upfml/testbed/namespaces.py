@@ -253,23 +253,19 @@ class Namespaces:
 
 def _receive_on(host: LocalHost, device: str, cpus: Collection[int]) -> None:
     """Have what a device receives processed on some CPUs. Raises UserError where the kernel has no RPS."""
-    queues = f"/sys/class/net/{device}/queues/rx-*/rps_cpus"
-    # `ip netns exec` has the namespace's devices in /sys.
-    steer = [
-        "ip",
-        "netns",
-        "exec",
-        str(host.namespace),
-        "sh",
-        "-c",
-        f'for q in {queues}; do echo {mask(cpus)} > "$q" || exit 1; done',
-    ]
-    done = subprocess.run(steer, capture_output=True, text=True)
+    done = set_device(host, device, "queues/rx-*/rps_cpus", mask(cpus))
     if done.returncode:
         raise UserError(
             f"{device} of {host.namespace} cannot be received on CPUs of choice: {done.stderr.strip()}",
             "use a kernel with CONFIG_RPS, or set testbed.cpus: [] so that UPF and traffic share the CPUs",
         )
+
+
+def set_device(host: LocalHost, device: str, attributes: str, value: str) -> subprocess.CompletedProcess[str]:
+    """Write a value to attributes of a host's device (a pattern below /sys/class/net/DEVICE): how that went."""
+    # `ip netns exec` has the namespace's devices in /sys.
+    words = ["ip", "netns", "exec", str(host.namespace), "sh", "-c", f"tee /sys/class/net/{device}/{attributes}"]
+    return subprocess.run(words, input=value, capture_output=True, text=True)
 
 
 def attach_tc(ip: IPRoute, device: int, program: Program, direction: str) -> None:

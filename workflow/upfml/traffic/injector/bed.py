@@ -8,7 +8,6 @@ with an XDP program or with GRO, and GRO comes with a program: so GRO is on with
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +21,19 @@ from upfml.base.errors import UserError
 from upfml.base.flowkey import UDP
 from upfml.bpf.module import SCHED_CLS, Module
 from upfml.packets import frames
-from upfml.testbed.namespaces import DN, INGRESS, N3, N6, QFI, UE, UPLINK_TEID, Namespaces, attach_tc, inside
+from upfml.testbed.namespaces import (
+    DN,
+    INGRESS,
+    N3,
+    N6,
+    QFI,
+    UE,
+    UPLINK_TEID,
+    Namespaces,
+    attach_tc,
+    inside,
+    set_device,
+)
 
 _FIRST_PORT = 20_000
 _PORTS = 40_000
@@ -86,9 +97,7 @@ def _receive_in_thread(bed: Namespaces) -> int:
         features.features["rx-gro"].enable = True
         ethtool.set_features(N3, features)
     before = napi_threads()
-    # `ip netns exec` has the namespace's devices in /sys.
-    write = ["ip", "netns", "exec", str(bed.upf.namespace), "tee", f"/sys/class/net/{N3}/threaded"]
-    done = subprocess.run(write, input="1", capture_output=True, text=True)
+    done = set_device(bed.upf, N3, "threaded", "1")
     made = napi_threads() - before
     if done.returncode or len(made) != 1:
         raise UserError(
