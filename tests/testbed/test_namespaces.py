@@ -147,6 +147,7 @@ def test_leftovers_of_a_killed_run_and_watcher_are_removed(
     os.kill(watcher, signal.SIGKILL)
     process.kill()
     process.wait()
+    assert until(lambda: not alive(watcher))  # until then it holds the lock, which it has inherited
     assert there() == NAMES
     with Namespaces(PREFIX, 1400) as bed:
         check(bed, tmp_path)
