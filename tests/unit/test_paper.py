@@ -176,7 +176,7 @@ def test_cost_over_forwarding_alone_and_losses_are_beyond_the_paper() -> None:
     assert rows["context switches, cost over forwarding alone", "user"].here.value == pytest.approx(2736.07)
     assert rows["CPU total", "none"].here.value == pytest.approx(9)
     assert rows["lost events", "user"].here.value == pytest.approx(0.1)
-    assert rows["CPUs of the machine", "all"].here.value == 2
+    assert rows["CPUs of the UPF", "all"].here.value == 2
 
 
 def test_forwarding_alone_need_not_be_run() -> None:

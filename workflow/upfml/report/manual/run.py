@@ -115,7 +115,7 @@ _ANSWER = [
     _AnswerRow("From a packet to its class, where it is found (median)", "arrival_to_label_median", "µs", 1e-3),
     _AnswerRow("From a packet to a process that knows its class (median)", "arrival_to_user_space_median", "µs", 1e-3),
     _AnswerRow("CPU of the classifier, by exact accounts", "cpu_direct", "% of the UPF's CPUs"),
-    _AnswerRow("Context switches of the machine", "context_switches_mean", "1/s"),
+    _AnswerRow("Context switches of the UPF's CPUs", "context_switches_mean", "1/s"),
     _AnswerRow("Accuracy on live traffic", "accuracy", "%", is_share=True),
 ]
 

@@ -83,7 +83,7 @@ def beyond(arms: Arms, metrics: pd.DataFrame, scores: dict[str, Any]) -> list[Co
         for arm in costly:
             add_mean(quantity, arm, unit, of(arm, metric), remark)
     add(
-        "CPUs of the machine",
+        "CPUs of the UPF",
         "all",
         "CPUs",
         Estimate(cpus(metrics), None, None, 0),
